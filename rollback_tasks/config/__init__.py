@@ -1,0 +1,1 @@
+"""hosts.yaml to an inventory, or every problem at once."""

@@ -1,0 +1,1 @@
+"""Effects, only through ports: gather, perform, journal, lock."""

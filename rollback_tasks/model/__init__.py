@@ -1,0 +1,1 @@
+"""Pure values: what the rooms hand to each other."""

@@ -1,0 +1,1 @@
+"""Pure decisions: target, verdict, guards, order."""

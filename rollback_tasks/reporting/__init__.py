@@ -1,0 +1,1 @@
+"""The only room that knows rich: what people and programs read."""

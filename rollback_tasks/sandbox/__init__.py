@@ -1,0 +1,1 @@
+"""Real deployment hosts on this machine, to try and to drill."""
