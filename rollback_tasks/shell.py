@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -33,6 +33,15 @@ class Secret:
         """Return the value. Only ``transport`` may call this."""
         return self._value
 
+    @property
+    def has_line_break(self) -> bool:
+        """True where the value cannot travel as one line."""
+        return "\n" in self._value
+
+    def map(self, change: Callable[[str], str]) -> Secret:
+        """Return another secret, made of this one without showing either."""
+        return Secret(change(self._value))
+
     def __repr__(self) -> str:
         return "Secret(***)"
 
@@ -55,6 +64,7 @@ class Command:
     :param env: plain variables; they may be seen by everybody on the host.
     :param secret_env: variables that travel on standard input, never in argv. Values hold no newline.
     :param stdin: bytes for the program's standard input, after the secrets.
+    :param secret_stdin: text for the program's standard input, before ``stdin``; a newline is added.
     :param timeout: seconds after which the host itself ends the program.
     :param ok_codes: exit codes that are no failure.
     """
@@ -65,6 +75,7 @@ class Command:
     env: tuple[tuple[str, str], ...] = ()
     secret_env: tuple[tuple[str, Secret], ...] = ()
     stdin: bytes = b""
+    secret_stdin: Secret | None = None
     timeout: float = 60.0
     ok_codes: frozenset[int] = frozenset({0})
 
@@ -77,6 +88,7 @@ def script(
     env: tuple[tuple[str, str], ...] = (),
     secret_env: tuple[tuple[str, Secret], ...] = (),
     stdin: bytes = b"",
+    secret_stdin: Secret | None = None,
     timeout: float = 60.0,
     ok_codes: frozenset[int] = frozenset({0}),
 ) -> Command:
@@ -88,6 +100,7 @@ def script(
         env=env,
         secret_env=secret_env,
         stdin=stdin,
+        secret_stdin=secret_stdin,
         timeout=timeout,
         ok_codes=ok_codes,
     )
@@ -123,7 +136,8 @@ exec "$@"
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What goes over the wire: one line for the login shell, and what standard input starts with."""
+    """What goes over the wire: one line for the login shell, then on standard input every secret as a
+    line of its own, then ``stdin``."""
 
     line: str
     secrets: tuple[Secret, ...]
@@ -139,15 +153,11 @@ def render(command: Command, *, marker: str) -> Rendered:
     :param marker: a word that the host prints on stderr before its process group, on one line.
     :raises ValueError: where a word holds a NUL byte, a variable has no legal name or a secret a newline.
     """
-    for word in (*command.argv, command.cwd or "", *(value for _, value in command.env)):
-        if "\0" in word:
-            raise ValueError("a word of a command holds a NUL byte")
-    for name, _ in (*command.env, *command.secret_env):
-        if not _NAME.match(name):
-            raise ValueError(f"not a variable name: {name!r}")
-    argv: tuple[str, ...] = command.argv
-    if command.env:
-        argv = ("env", *(f"{name}={value}" for name, value in command.env), *argv)
+    secrets = tuple(secret for _, secret in command.secret_env)
+    if any(secret.has_line_break for secret in secrets):
+        raise ValueError("a secret variable holds a line break")
+    if command.secret_stdin is not None:
+        secrets = (*secrets, command.secret_stdin)
     words = (
         "exec",
         "sh",
@@ -159,6 +169,98 @@ def render(command: Command, *, marker: str) -> Rendered:
         command.cwd or "",
         str(len(command.secret_env)),
         *(name for name, _ in command.secret_env),
-        *argv,
+        *_words(command),
     )
-    return Rendered(quote(words), tuple(secret for _, secret in command.secret_env), command.stdin)
+    return Rendered(quote(words), secrets, command.stdin)
+
+
+def _words(command: Command) -> tuple[str, ...]:
+    """Return argv with its plain variables in front, after checking that every word can travel."""
+    for word in (*command.argv, command.cwd or "", *(value for _, value in command.env)):
+        if "\0" in word:
+            raise ValueError("a word of a command holds a NUL byte")
+    for name, _ in (*command.env, *command.secret_env):
+        if not _NAME.match(name):
+            raise ValueError(f"not a variable name: {name!r}")
+    if command.env:
+        return ("env", *(f"{name}={value}" for name, value in command.env), *command.argv)
+    return command.argv
+
+
+def standalone(command: Command) -> str:
+    """Return ``command`` as the text of a shell script that the host can run later by itself.
+
+    :raises ValueError: where it needs standard input or a secret; a file on the host must hold neither.
+    """
+    if command.stdin or command.secret_env or command.secret_stdin is not None:
+        raise ValueError("a script that stays on the host takes no input")
+    lines = ["#!/bin/sh", "LC_ALL=C", "export LC_ALL"]
+    if command.cwd is not None:
+        lines.append(f"cd -- {shlex.quote(command.cwd)} || exit 125")
+    limit = str(max(1, round(command.timeout)))
+    words = quote(_words(command))
+    lines.append(f"if command -v timeout >/dev/null 2>&1; then exec timeout -k 10 {limit} {words}; fi")
+    lines.append(f"exec {words}")
+    return "\n".join(lines) + "\n"
+
+
+# $1 seconds, $2 folder, $3 accepted exit codes, then argv. The token lines frame both streams, so that the
+# answers of many commands come back in one round trip; the first answer that is not accepted ends the batch.
+_BATCH = """\
+token=$1
+LC_ALL=C
+export LC_ALL
+run() {
+  limit=$1 folder=$2 codes=$3
+  shift 3
+  (
+    if [ -n "$folder" ]; then cd -- "$folder" || exit 125; fi
+    if command -v timeout >/dev/null 2>&1; then exec timeout -k 10 "$limit" "$@"; fi
+    exec "$@"
+  ) </dev/null
+  code=$?
+  printf '\\n%s %s\\n' "$token" "$code"
+  printf '\\n%s %s\\n' "$token" "$code" >&2
+  case " $codes " in *" $code "*) ;; *) exit 0 ;; esac
+}
+"""
+
+
+def batch(commands: Sequence[Command], *, token: str) -> Command:
+    """Return one command that runs ``commands`` in order and stops behind the first whose exit code is
+    not accepted. ``unbatch`` reads its answer.
+
+    :param token: a word that no output holds (make it random).
+    :raises ValueError: where a command needs standard input.
+    """
+    lines = [_BATCH]
+    for command in commands:
+        if command.stdin or command.secret_env or command.secret_stdin is not None:
+            raise ValueError("a command in a batch takes no input")
+        codes = " ".join(str(code) for code in sorted(command.ok_codes))
+        limit = str(max(1, round(command.timeout)))
+        lines.append("run " + quote((limit, command.cwd or "", codes, *_words(command))))
+    return Command(
+        argv=("sh", "-c", "\n".join(lines), "rollback", token),
+        effect=max((command.effect for command in commands), default=Effect.READ),
+        timeout=sum(command.timeout for command in commands) + 15,
+    )
+
+
+def unbatch(stdout: bytes, stderr: bytes, *, token: str) -> list[tuple[int, bytes, bytes]]:
+    """Given both streams of a batch, return exit code, stdout and stderr of each command that ended."""
+    frame = re.compile(rb"\n" + re.escape(token.encode()) + rb" (\d+)\n")
+
+    def parts(stream: bytes) -> list[tuple[int, bytes]]:
+        found = []
+        begin = 0
+        for match in frame.finditer(stream):
+            found.append((int(match[1]), stream[begin : match.start()]))
+            begin = match.end()
+        return found
+
+    errors = parts(stderr)
+    return [
+        (code, out, errors[number][1] if number < len(errors) else b"")
+        for number, (code, out) in enumerate(parts(stdout))
+    ]
