@@ -114,9 +114,11 @@ def quote(words: Sequence[str]) -> str:
 # $1 marker, $2 seconds, $3 folder ('' = stay), $4 number of secret variables, then their names, then argv.
 # The process group is printed first so that a second channel can end it: closing a channel ends nothing
 # (a command outlives its SSH session). `read` takes one byte at a time, so the bytes behind
-# the secrets reach the program untouched.
+# the secrets reach the program untouched. The marker stands on stdout too: what comes before it is the noise of
+# the login shell's start files.
 _WRAPPER = """\
 printf '%s %s\\n' "$1" "$$" >&2
+printf '%s\\n' "$1"
 limit=$2 folder=$3 secrets=$4
 shift 4
 while [ "$secrets" -gt 0 ]; do
@@ -150,7 +152,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 def render(command: Command, *, marker: str) -> Rendered:
     """Given a command, return what to send.
 
-    :param marker: a word that the host prints on stderr before its process group, on one line.
+    :param marker: a word that the host prints twice before the program starts: on stderr with its process group behind
+        it, and on stdout alone.
     :raises ValueError: where a word holds a NUL byte, a variable has no legal name or a secret a newline.
     """
     secrets = tuple(secret for _, secret in command.secret_env)
