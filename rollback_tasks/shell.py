@@ -33,6 +33,10 @@ class Secret:
         """Return the value. Only ``transport`` may call this."""
         return self._value
 
+    def join(self, other: Secret, *, between: str) -> Secret:
+        """Return both as one secret: this, ``between``, the other and a line break."""
+        return Secret(f"{self._value}{between}{other._value}\n")
+
     @property
     def has_line_break(self) -> bool:
         """True where the value cannot travel as one line."""
@@ -263,7 +267,10 @@ def unbatch(stdout: bytes, stderr: bytes, *, token: str) -> list[tuple[int, byte
         return found
 
     errors = parts(stderr)
+    # A transport keeps only the tail of stderr: pair them from the end.
+    outputs = parts(stdout)
+    missing = len(outputs) - len(errors)
     return [
-        (code, out, errors[number][1] if number < len(errors) else b"")
-        for number, (code, out) in enumerate(parts(stdout))
+        (code, out, errors[number - missing][1] if number >= missing else b"")
+        for number, (code, out) in enumerate(outputs)
     ]

@@ -21,11 +21,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Copy a file from the host to the laptop and compare the hash: ``manifest`` on the host names it."""
+    """Copy a backup (dump and manifest) from the host to the laptop and compare the hash with the manifest.
+
+    Both are paths without ending. A dump that is already there whole is not copied again; its manifest is.
+    """
 
     path: str
     local_path: str
-    hash_path: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,10 @@ class HostState:
     running: Mapping[str, str | None]
     schema: tuple[str, ...]
     kept: frozenset[str] = frozenset()
+
+    def keeping(self, thing: str) -> HostState:
+        """The same with one thing more left behind on purpose."""
+        return replace(self, kept=self.kept | {thing})
 
     def without_kept(self) -> HostState:
         """The same, for comparing: what is kept on purpose does not count as a change."""

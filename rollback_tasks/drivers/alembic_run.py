@@ -1,0 +1,112 @@
+"""Run alembic in the very image that is deployed, as the deployed container would: its variables, volumes and
+network, but none of its start-up command. Only that image holds the newer migration scripts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+
+from rollback_tasks.shell import Command, Effect, Secret, script
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """What it takes to start a process like a deployed container's.
+
+    :param container: its id; volumes are taken from it.
+    :param network: one that the database is on as well.
+    :param environment: what compose added to the image's own variables.
+    """
+
+    container: str
+    image: str
+    network: str
+    workdir: str
+    environment: tuple[tuple[str, Secret], ...]
+    command: tuple[str, ...]
+
+
+# sshd may hand over a socket as standard input, which cannot be opened by its path: `cat` makes it a pipe.
+_RUN = """\
+name=$1 container=$2 network=$3 image=$4 program=$5
+shift 5
+docker rm -f "$name" >/dev/null 2>&1
+set -- --rm --name "$name" --volumes-from "$container" --network "$network" --env-file /dev/stdin \\
+  -e PGAPPNAME="$name" --label rollback=alembic --entrypoint "$program" "$@"
+cat | docker run "$@"
+"""
+
+
+def container_name(run_id: str) -> str:
+    """Return the name of a run's alembic container; compensations end it by this name."""
+    return f"rollback-{run_id}-alembic"
+
+
+def run(
+    deployed: Deployed,
+    words: tuple[str, ...],
+    *,
+    run_id: str,
+    effect: Effect,
+    timeout: float,
+    ok_codes: frozenset[int] = frozenset({0}),
+) -> Command:
+    """Return the command that runs ``alembic WORDS`` in the deployed image. ``timeout`` in seconds.
+
+    A variable whose value holds a line break cannot travel and is left out.
+    """
+    program, *rest = deployed.command
+    workdir = ("-w", deployed.workdir) if deployed.workdir else ()
+    return script(
+        _RUN,
+        container_name(run_id),
+        deployed.container,
+        deployed.network,
+        deployed.image,
+        program,
+        *workdir,
+        deployed.image,
+        *rest,
+        *words,
+        effect=effect,
+        secret_stdin=_env_file(deployed.environment),
+        timeout=timeout,
+        ok_codes=ok_codes,
+    )
+
+
+def _env_file(environment: tuple[tuple[str, Secret], ...]) -> Secret:
+    """Return the variables as docker reads them from a file, without showing one.
+
+    A lock that is not granted must end the downgrade: while it waits, every reader queues behind it.
+    """
+    text = Secret("")
+    options = "-c lock_timeout=10s -c statement_timeout=0"
+    own = dict(environment).get("PGOPTIONS", Secret("")).map(lambda given: f"{given} {options}".strip())
+    for name, value in (*(pair for pair in environment if pair[0] != "PGOPTIONS"), ("PGOPTIONS", own)):
+        if not value.has_line_break:
+            text = text.join(value, between=f"{name}=")
+    return text
+
+
+_URL = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*/)(?P<name>[^/?#]+)(?P<tail>[?#].*)?\Z", re.DOTALL)
+
+
+def pointed_at(environment: tuple[tuple[str, Secret], ...], *, live: str, other: str) -> tuple[tuple[str, Secret], ...]:
+    """Return the variables with every mention of the database ``live`` turned into ``other``.
+
+    Urls whose path is the database, libpq strings (``dbname=``), and variables that hold just its name and are
+    called after a database. That nothing was missed is proven by ``steps.rehearse_downgrade``, not assumed.
+    """
+
+    def change(name: str, value: str) -> str:
+        url = _URL.match(value)
+        if url and url["name"] == live:
+            return f"{url['head']}{other}{url['tail'] or ''}"
+        if re.search(rf"(^|\s)dbname={re.escape(live)}(\s|$)", value):
+            return re.sub(rf"(^|\s)dbname={re.escape(live)}(?=\s|$)", rf"\1dbname={other}", value)
+        is_name = re.search(r"DB|DATABASE", name.upper()) and not re.search(r"USER|PASS|HOST|PORT", name.upper())
+        return other if value == live and is_name else value
+
+    return tuple((name, value.map(partial(change, name))) for name, value in environment)

@@ -1,0 +1,152 @@
+"""docker compose, both generations: what it would start, starting it, putting back what ran."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rollback_tasks.errors import MalformedAnswer
+from rollback_tasks.model.facts import Container
+from rollback_tasks.model.project import Project
+from rollback_tasks.shell import Command, Effect, script
+
+# The files of a commit go to a private folder for the time of the question; `.env` is that of the project.
+_RESOLVE = """\
+project=$1 folder=$2 commit=$3 count=$4
+shift 4
+place=$(mktemp -d) || exit 1
+trap 'rm -rf "$place"' EXIT
+umask 077
+while [ "$count" -gt 0 ]; do
+  file=$1
+  shift
+  count=$((count - 1))
+  if [ -n "$commit" ]; then
+    git cat-file -e "$commit:$file" 2>/dev/null || { echo "the commit has no file $file" >&2; exit 4; }
+    mkdir -p "$place/$(dirname -- "$file")" && git show "$commit:$file" >"$place/$file" || exit 1
+    file=$place/$file
+  fi
+  set -- "$@" -f "$file"
+done
+"$@" --project-directory "$folder" -p "$project" config
+"""
+
+
+def config(project: Project, commit: str = "") -> Command:
+    """Return the command that prints the resolved compose file (YAML) of ``commit``, or of the work tree.
+
+    Exit code 4 where the commit lacks a file, others where compose refuses the file.
+    """
+    return script(
+        _RESOLVE,
+        project.name,
+        project.folder,
+        commit,
+        str(len(project.files)),
+        *project.files,
+        *project.compose,
+        effect=Effect.READ,
+        cwd=project.folder,
+        timeout=60,
+        ok_codes=frozenset(range(124)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service of a resolved compose file.
+
+    :param image: the reference that compose would start.
+    :param build: context, dockerfile, target and args where it is built; empty otherwise.
+    :param container_name: fixed by the file; empty otherwise.
+    """
+
+    image: str
+    build: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    container_name: str = ""
+
+
+def read_config(text: str, project: Project) -> dict[str, Service]:
+    """Given a resolved compose file, return its services. Raise MalformedAnswer where it is no YAML mapping."""
+    import yaml
+
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise MalformedAnswer("compose printed no readable configuration", details=str(error)[:500]) from error
+    services = document.get("services") if isinstance(document, dict) else None
+    if not isinstance(services, dict):
+        raise MalformedAnswer("compose printed a configuration without services")
+    separator = "-" if project.compose == ("docker", "compose") else "_"
+    return {
+        str(name): Service(
+            image=str(body.get("image") or f"{project.name}{separator}{name}"),
+            build=_build(body.get("build")),
+            command=" ".join(_listed(body.get("entrypoint")) + _listed(body.get("command"))),
+            container_name=str(body.get("container_name") or ""),
+        )
+        for name, body in services.items()
+        if isinstance(body, dict)
+    }
+
+
+def _build(said: object) -> Mapping[str, Any]:
+    if isinstance(said, str):
+        return {"context": said}
+    return dict(said) if isinstance(said, dict) else {}
+
+
+def _listed(said: object) -> list[str]:
+    if isinstance(said, str):
+        return [said]
+    return [str(word) for word in said] if isinstance(said, list) else []
+
+
+def up(project: Project, services: Sequence[str]) -> Command:
+    """Return the command that recreates services from the images that are there, without building."""
+    return Command(
+        argv=project.compose_words("up", "-d", "--no-deps", "--no-build", "--force-recreate", *services),
+        effect=Effect.WRITE,
+        cwd=project.folder,
+        timeout=300,
+    )
+
+
+# The very containers come back where they still are; else compose makes them anew from the restored files and tags.
+_REVIVE = """\
+project=$1 folder=$2 count=$3
+shift 3
+missing=
+while [ "$count" -gt 0 ]; do
+  service=$1 id=$2 running=$3
+  shift 3
+  count=$((count - 1))
+  if docker inspect --type container "$id" >/dev/null 2>&1; then
+    if [ "$running" = yes ]; then docker start "$id" >/dev/null || exit 1; fi
+  else
+    case " $missing " in *" $service "*) ;; *) missing="$missing $service" ;; esac
+  fi
+done
+[ -n "$missing" ] || exit 0
+cd -- "$folder" || exit 1
+"$@" up -d --no-deps --no-build --force-recreate $missing
+"""
+
+
+def revive(project: Project, old: Sequence[Container]) -> Command:
+    """Return the command that gives the services the containers that they had. Safe at any time and twice."""
+    words = [word for c in old for word in (c.service, c.id, "yes" if c.state in ("running", "restarting") else "no")]
+    return script(
+        _REVIVE,
+        project.name,
+        project.folder,
+        str(len(old)),
+        *words,
+        *project.compose_words(),
+        effect=Effect.WRITE,
+        timeout=300,
+    )
+
+

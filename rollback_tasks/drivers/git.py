@@ -1,0 +1,223 @@
+"""git: read a checkout, save it, switch it, put it back."""
+
+from __future__ import annotations
+
+from rollback_tasks.errors import MalformedAnswer
+from rollback_tasks.model.facts import GitFacts
+from rollback_tasks.shell import Command, Effect, script
+
+# Hooks of the checkout are not ours to run at three in the morning, and git must never ask for a password.
+_GIT = """\
+export GIT_TERMINAL_PROMPT=0 GIT_OPTIONAL_LOCKS=0
+git() { command git -c core.hooksPath=/dev/null -c advice.detachedHead=false "$@"; }
+"""
+
+_STATE = (
+    _GIT
+    + """\
+git rev-parse --verify -q 'HEAD^{commit}' || exit 4
+git symbolic-ref -q HEAD || echo
+git for-each-ref --format='%(refname:short) %(objectname) %(*objectname)' refs/tags
+echo
+git status --porcelain=v1 -z
+"""
+)
+
+
+def state(folder: str) -> Command:
+    """Return the command that tells HEAD, branch, tags and what is changed in the work tree."""
+    return script(_STATE, effect=Effect.READ, cwd=folder, timeout=30)
+
+
+def read_state(answer: bytes) -> GitFacts:
+    """Given the answer of ``state``, return the checkout's facts. Raise MalformedAnswer."""
+    head, _, rest = answer.partition(b"\n")
+    branch, _, rest = rest.partition(b"\n")
+    tag_lines, _, status = (b"\n" + rest).partition(b"\n\n") if not rest.startswith(b"\n") else (b"", b"", rest[1:])
+    commit = head.decode("ascii", "replace")
+    if len(commit) not in (40, 64):
+        raise MalformedAnswer("git did not name a commit for HEAD", details=commit[:200])
+    tags = {}
+    for line in tag_lines.decode("utf-8", "replace").split("\n"):
+        words = line.split(" ")
+        if len(words) >= 2 and words[0]:
+            tags[words[0]] = words[2] if len(words) > 2 and words[2] else words[1]
+    name = branch.decode("utf-8", "replace").removeprefix("refs/heads/")
+    return GitFacts(commit=commit, branch=name or None, dirty=_paths(status), tags=tags)
+
+
+def _paths(status: bytes) -> tuple[str, ...]:
+    """Return the paths of a ``status --porcelain -z``; a rename's old name follows as an entry of its own."""
+    entries = status.split(b"\0")
+    found = []
+    position = 0
+    while position < len(entries):
+        entry = entries[position]
+        position += 1
+        if len(entry) < 4:
+            continue
+        found.append(entry[3:].decode("utf-8", "replace"))
+        if entry[:1] in (b"R", b"C"):
+            position += 1
+    return tuple(found)
+
+
+def resolve(folder: str, name: str) -> Command:
+    """Return the command that prints the commit that ``name`` means; exit code 1 where it means none."""
+    return script(
+        _GIT + 'git rev-parse --verify -q --end-of-options "$1^{commit}" || exit 1',
+        name,
+        effect=Effect.READ,
+        cwd=folder,
+        ok_codes=frozenset({0, 1}),
+    )
+
+
+def show(folder: str, commit: str, path: str) -> Command:
+    """Return the command that prints a file of a commit; exit code 1 where the commit has none."""
+    return script(
+        _GIT + 'git cat-file -e "$1:$2" 2>/dev/null || exit 1; git show "$1:$2"',
+        commit,
+        path,
+        effect=Effect.READ,
+        cwd=folder,
+        ok_codes=frozenset({0, 1}),
+    )
+
+
+def archive(folder: str, commit: str, path: str) -> Command:
+    """Return the command that prints ``path`` of a commit as a tar; exit code 1 where the commit has none."""
+    return script(
+        _GIT + 'git cat-file -e "$1:$2" 2>/dev/null || exit 1; git archive --format=tar "$1" -- "$2"',
+        commit,
+        path,
+        effect=Effect.READ,
+        cwd=folder,
+        ok_codes=frozenset({0, 1}),
+    )
+
+
+# The work tree becomes a commit by way of a private index, so that neither the tree nor the user's index moves.
+# What is ignored today but tracked in the target would be overwritten, so it is saved as well.
+_SAVE = (
+    _GIT
+    + """\
+run=$1 target=$2
+git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null && exit 0
+cd -- "$(git rev-parse --show-toplevel)" || exit 1
+common=$(git rev-parse --git-path .) || exit 1
+index=$common/rollback-index.$run
+trap 'rm -f "$index" "$index.lock"' EXIT
+export GIT_AUTHOR_NAME=rollback GIT_AUTHOR_EMAIL=rollback@localhost
+export GIT_COMMITTER_NAME=rollback GIT_COMMITTER_EMAIL=rollback@localhost
+head=$(git rev-parse HEAD) || exit 1
+staged=$(git write-tree) || { echo "the index holds unmerged paths" >&2; exit 1; }
+umask 077
+git ls-tree -r -z --name-only "$target" >"$index.names" || exit 1
+(
+  GIT_INDEX_FILE=$index
+  export GIT_INDEX_FILE
+  git read-tree "$staged" && git add -A . && git update-index -z --add --remove --stdin <"$index.names"
+) || exit 1
+rm -f "$index.names"
+tree=$(GIT_INDEX_FILE=$index git write-tree) || exit 1
+saved=$(git commit-tree "$tree" -p "$head" -m "work tree before rollback $run") || exit 1
+kept=$(git commit-tree "$staged" -p "$head" -m "index before rollback $run") || exit 1
+git branch -f "rollback/before-$run" "$head" || exit 1
+git update-ref "refs/rollback/$run/index" "$kept" || exit 1
+git update-ref "refs/rollback/$run/worktree" "$saved"
+"""
+)
+
+
+def save(folder: str, run_id: str, target: str) -> Command:
+    """Return the command that saves HEAD as a branch, and index and work tree as commits. Changes neither."""
+    return script(_SAVE, run_id, target, effect=Effect.WRITE, cwd=folder, timeout=300)
+
+
+def is_saved(folder: str, run_id: str) -> Command:
+    """Return the check that ``save`` was done."""
+    return script(
+        _GIT + 'git rev-parse -q --verify "refs/rollback/$1/worktree"', run_id, effect=Effect.READ, cwd=folder
+    )
+
+
+def switch(folder: str, commit: str) -> Command:
+    """Return the command that puts the work tree at ``commit``, detached: no branch is moved."""
+    return script(
+        _GIT + 'git checkout -q -f --detach "$1"', commit, effect=Effect.DESTROY, cwd=folder, timeout=300
+    )
+
+
+_PUT_BACK = (
+    _GIT
+    + """\
+run=$1 commit=$2 branch=$3
+git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null || exit 0
+rm -f "$(git rev-parse --git-path index.lock)"
+git checkout -q -f --detach "$commit" || exit 1
+git read-tree -u --reset "refs/rollback/$run/worktree" || exit 1
+git read-tree "refs/rollback/$run/index" || exit 1
+git update-index -q --refresh >/dev/null
+if [ -n "$branch" ] && [ "$(git rev-parse -q --verify "refs/heads/$branch")" = "$commit" ]; then
+  git symbolic-ref HEAD "refs/heads/$branch" || exit 1
+fi
+exit 0
+"""
+)
+
+
+def put_back(folder: str, run_id: str, commit: str, branch: str | None) -> Command:
+    """Return the command that makes HEAD, index and work tree what ``save`` saw. Safe at any time and twice."""
+    return script(_PUT_BACK, run_id, commit, branch or "", effect=Effect.DESTROY, cwd=folder, timeout=300)
+
+
+def is_at(folder: str, commit: str) -> Command:
+    """Return the check that HEAD is ``commit`` and no tracked file differs from it."""
+    return script(
+        _GIT + '[ "$(git rev-parse HEAD)" = "$1" ] && git diff --quiet HEAD --',
+        commit,
+        effect=Effect.READ,
+        cwd=folder,
+    )
+
+
+_ADD_TREE = (
+    _GIT
+    + """\
+if [ -e "$2/.git" ]; then [ "$(git -C "$2" rev-parse HEAD)" = "$1" ] && exit 0; fi
+git worktree remove --force "$2" 2>/dev/null
+git worktree prune
+git worktree add -q --force --detach "$2" "$1"
+"""
+)
+
+
+def add_tree(folder: str, commit: str, place: str) -> Command:
+    """Return the command that checks ``commit`` out beside, at ``place``."""
+    return script(_ADD_TREE, commit, place, effect=Effect.WRITE, cwd=folder, timeout=300)
+
+
+def remove_tree(folder: str, place: str) -> Command:
+    """Return the command that removes a tree of ``add_tree``. Safe where there is none."""
+    return script(
+        _GIT + 'if [ -e "$1" ]; then git worktree remove --force "$1" || exit 1; fi; git worktree prune',
+        place,
+        effect=Effect.WRITE,
+        cwd=folder,
+    )
+
+
+_EXCLUDE = (
+    _GIT
+    + """\
+file=$(git rev-parse --git-path info/exclude) || exit 1
+grep -qxF "$1" "$file" 2>/dev/null && exit 0
+mkdir -p "$(dirname "$file")" && printf '%s\\n' "$1" >>"$file"
+"""
+)
+
+
+def exclude(folder: str, pattern: str) -> Command:
+    """Return the command that keeps ``pattern`` out of git's sight in this checkout only."""
+    return script(_EXCLUDE, pattern, effect=Effect.WRITE, cwd=folder)

@@ -1,0 +1,98 @@
+"""What any host can say of itself: tools, room, time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollback_tasks.errors import MalformedAnswer
+from rollback_tasks.model.facts import Tools
+from rollback_tasks.shell import Command, Effect, script
+
+# Free space is asked where the folder lies, or where its first existing parent does.
+_SURVEY = """\
+say() { printf '%s=%s\\n' "$1" "$2"; }
+say now "$(date +%s)"
+say git "$(git --version 2>/dev/null)"
+say docker "$(docker version --format '{{.Server.Version}}' 2>/dev/null)"
+say docker_client "$(command -v docker)"
+say plugin "$(docker compose version --short 2>/dev/null)"
+say standalone "$(docker-compose version --short 2>/dev/null)"
+say bash "$(command -v bash)"
+say folder "$([ -d "$1" ] && echo yes)"
+say checkout "$([ -d "$1" ] && git -C "$1" rev-parse --show-toplevel 2>/dev/null)"
+say writable "$([ -w "$1" ] && echo yes)"
+free() {
+  place=$2
+  while [ ! -e "$place" ] && [ "$place" != / ]; do place=$(dirname -- "$place"); done
+  say "$1" "$(df -Pk -- "$place" 2>/dev/null | awk 'NR==2 {print $4}')"
+}
+free backup_kib "$2"
+free docker_kib "$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """Answer of ``survey``. Sizes in bytes; ``problem`` says what a rollback would miss."""
+
+    tools: Tools
+    now: float
+    backup_free_bytes: int
+    docker_free_bytes: int
+    problem: str = ""
+
+
+def survey(folder: str, backup_folder: str) -> Command:
+    """Return the command that tells which tools the host has, how much room, and its clock."""
+    return script(_SURVEY, folder, backup_folder, effect=Effect.READ, timeout=30)
+
+
+def read_survey(text: str) -> Survey:
+    """Given the answer of ``survey``, return it as values. Raise MalformedAnswer where it has no clock."""
+    said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    if not said.get("now", "").isdigit():
+        raise MalformedAnswer("the host did not answer the survey", details=text[:500])
+    if said.get("plugin"):
+        compose: tuple[str, ...] = ("docker", "compose")
+        version = said["plugin"]
+    elif said.get("standalone"):
+        compose, version = ("docker-compose",), said["standalone"]
+    else:
+        compose, version = (), ""
+    tools = Tools(
+        git=said.get("git", "").removeprefix("git version "),
+        docker=said.get("docker", ""),
+        compose=compose,
+        compose_version=version.removeprefix("v"),
+        has_bash=bool(said.get("bash")),
+    )
+    return Survey(
+        tools=tools,
+        now=float(said["now"]),
+        backup_free_bytes=_kib(said.get("backup_kib", "")),
+        docker_free_bytes=_kib(said.get("docker_kib", "")),
+        problem=_missing(said, tools),
+    )
+
+
+def _missing(said: dict[str, str], tools: Tools) -> str:
+    """Say the first thing without which no rollback can work; empty where nothing is missing."""
+    if not tools.git:
+        return "git is not installed on the host"
+    if not said.get("docker_client"):
+        return "docker is not installed on the host"
+    if not tools.docker:
+        return "the Docker engine does not answer this user (is it running, is the user in the docker group?)"
+    if not tools.compose:
+        return "neither `docker compose` nor `docker-compose` works on the host"
+    if not said.get("folder"):
+        return "project_dir does not exist on the host"
+    if not said.get("checkout"):
+        return "project_dir is not a git checkout"
+    if not said.get("writable"):
+        return "project_dir is not writable for this user"
+    return ""
+
+
+def _kib(text: str) -> int:
+    return int(text) * 1024 if text.isdigit() else 0

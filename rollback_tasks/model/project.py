@@ -1,0 +1,45 @@
+"""The deployed application as its drivers address it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """One compose project on one host.
+
+    :param folder: absolute path of the checkout that holds the compose files.
+    :param compose: the words that start compose, ``docker compose`` or ``docker-compose``.
+    :param name: compose project name; always passed, so that both generations agree on it.
+    :param backup_folder: absolute path on the host.
+    :param migrations_folder: where the inventory says that the migration scripts are; empty = alembic.ini says it.
+    """
+
+    folder: str
+    compose: tuple[str, ...]
+    name: str
+    files: tuple[str, ...]
+    app_services: tuple[str, ...]
+    db_service: str
+    database: str
+    database_user: str
+    migrations_service: str
+    migrations_command: tuple[str, ...]
+    migrations_folder: str
+    backup_folder: str
+    remote: str
+
+    @property
+    def state_folder(self) -> str:
+        """Where the tool keeps its own files on the host."""
+        return f"{self.folder}/.rollback"
+
+    def run_folder(self, run_id: str) -> str:
+        """The folder of one run."""
+        return f"{self.state_folder}/runs/{run_id}"
+
+    def compose_words(self, *words: str, files: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """Return a compose command line. ``files`` are relative to the folder that it runs in."""
+        named = [word for file in (files or self.files) for word in ("-f", file)]
+        return (*self.compose, "-p", self.name, *named, *words)

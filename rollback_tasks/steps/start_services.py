@@ -1,0 +1,52 @@
+"""Start the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from rollback_tasks.drivers import compose, containers
+from rollback_tasks.model.plan import Action, Compensation, HostState
+from rollback_tasks.model.project import Project
+from rollback_tasks.steps.base import BaseStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartServices(BaseStep):
+    """Recreate the application's containers from the target's files and images.
+
+    :param old_ids: containers that must not be taken for the target's.
+    :param images: service to the target's image, for the projection.
+    """
+
+    kind: ClassVar[str] = "start_services"
+    takes_service_away: ClassVar[bool] = True
+    project_: Project
+    run_id: str
+    old_ids: tuple[str, ...]
+    images: Mapping[str, str]
+
+    def describe(self) -> str:
+        """The operator's sentence."""
+        return f"start {', '.join(self.project_.app_services)}"
+
+    def forward(self) -> tuple[Action, ...]:
+        """Recreate without building."""
+        return (compose.up(self.project_, self.project_.app_services),)
+
+    def project(self, state: HostState) -> HostState:
+        """The target runs."""
+        return replace(state, running={service: self.images.get(service) for service in state.running})
+
+    def unproject(self, state: HostState) -> HostState:
+        """Nothing runs; the older compensation starts what ran."""
+        return replace(state, running=dict.fromkeys(state.running))
+
+    def compensation(self) -> Compensation:
+        """Remove what was started; its logs are kept."""
+        logs = f"{self.project_.run_folder(self.run_id)}/evidence"
+        return Compensation(
+            "remove the containers of the target, keeping their logs",
+            containers.discard_new(self.project_, self.project_.app_services, self.old_ids, logs),
+        )
