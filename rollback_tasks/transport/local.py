@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import socket
 import subprocess
 import time
@@ -17,11 +16,10 @@ from rollback_tasks.ports import Completed, HttpAnswer
 from rollback_tasks.shell import Command
 from rollback_tasks.transport import http, tunnel
 from rollback_tasks.transport.conversation import Conversation, DeadlinePassed
+from rollback_tasks.transport.ending import END_SCRIPT, WHOLE_SECONDS
 
 PIECE_BYTES = 256 * 1024
 DIAL_SECONDS = 10.0
-TERM_SECONDS = 5.0
-KILL_SECONDS = 2.0
 
 
 class _LocalProcess:
@@ -83,21 +81,14 @@ class _LocalProcess:
         return 128 - code if code < 0 else code
 
     def end_group(self, group: int) -> bool:
-        return self._signal(group, signal.SIGTERM, TERM_SECONDS) or self._signal(group, signal.SIGKILL, KILL_SECONDS)
-
-    def _signal(self, group: int, number: signal.Signals, seconds: float) -> bool:
-        until = time.monotonic() + seconds
+        words = ["sh", "-c", END_SCRIPT, "rollback", str(group)]
         try:
-            os.killpg(group, number)
-            while time.monotonic() < until:
-                self._process.poll()  # a zombie of ours would count as alive
-                os.killpg(group, 0)
-                time.sleep(0.005)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False  # it became another user's
-        return False
+            ended = subprocess.run(
+                words, stdin=subprocess.DEVNULL, capture_output=True, timeout=WHOLE_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False
+        return ended.returncode == 0
 
     def give_up(self) -> None:
         os.write(self._waker, b"x")

@@ -40,17 +40,6 @@ class Stream(Protocol):
         """Close."""
 
 
-def _pump(source: Stream, sink: Stream) -> None:
-    try:
-        while piece := source.recv(PIECE_BYTES):
-            sink.sendall(piece)
-        sink.shutdown(socket.SHUT_WR)
-    except (OSError, EOFError):
-        # One end is gone; the other learns of it by its own end of file.
-        hang_up(source)
-        hang_up(sink)
-
-
 def hang_up(stream: Stream) -> None:
     """Close both directions and wake whoever waits in ``recv``."""
     with suppress(OSError, EOFError):  # not connected any more is what we want
@@ -58,15 +47,48 @@ def hang_up(stream: Stream) -> None:
     stream.close()
 
 
-def couple(one: Stream, other: Stream) -> tuple[threading.Thread, threading.Thread]:
-    """Pass bytes both ways until both ends have closed."""
-    pumps = (
-        threading.Thread(target=_pump, args=(one, other), name="tunnel up", daemon=True),
-        threading.Thread(target=_pump, args=(other, one), name="tunnel down", daemon=True),
-    )
-    for pump in pumps:
-        pump.start()
-    return pumps
+class Bridge:
+    """Passes bytes both ways between two streams, each direction to its own end, and closes both at the last."""
+
+    def __init__(self, one: Stream, other: Stream) -> None:
+        self._ends = (one, other)
+        self._lock = threading.Lock()
+        self._running = 2
+        self._pumps = (
+            threading.Thread(target=self._pump, args=(one, other), name="tunnel up", daemon=True),
+            threading.Thread(target=self._pump, args=(other, one), name="tunnel down", daemon=True),
+        )
+        for pump in self._pumps:
+            pump.start()
+
+    def _pump(self, source: Stream, sink: Stream) -> None:
+        try:
+            while piece := source.recv(PIECE_BYTES):
+                sink.sendall(piece)
+            sink.shutdown(socket.SHUT_WR)
+        except (OSError, EOFError):
+            # One end is gone; the other learns of it by its own end of file.
+            self._hang_up()
+        with self._lock:
+            self._running -= 1
+            if self._running > 0:
+                return
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for end in self._ends:
+            hang_up(end)
+
+    @property
+    def is_over(self) -> bool:
+        """True once both directions have ended."""
+        return self._running == 0
+
+    def close(self) -> None:
+        """End both directions now."""
+        self._hang_up()
+        for pump in self._pumps:
+            pump.join()
 
 
 @contextmanager
@@ -88,8 +110,7 @@ class _Listener:
     def __init__(self, path: str, dial: Callable[[], Stream], first: Stream) -> None:
         self._dial = dial
         self._waiting: Stream | None = first
-        self._pairs: list[tuple[socket.socket, Stream]] = []
-        self._pumps: list[threading.Thread] = []
+        self._bridges: list[Bridge] = []
         self._closing = False
         self._path = path
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -109,8 +130,8 @@ class _Listener:
             except RollbackError:
                 client.close()  # the client reports that its server hung up
                 continue
-            self._pairs.append((client, stream))
-            self._pumps.extend(couple(client, stream))
+            self._bridges = [bridge for bridge in self._bridges if not bridge.is_over]
+            self._bridges.append(Bridge(client, stream))
 
     def close(self) -> None:
         self._closing = True
@@ -120,11 +141,8 @@ class _Listener:
         self._listener.close()
         if self._waiting is not None:
             hang_up(self._waiting)
-        for client, stream in self._pairs:
-            hang_up(client)
-            hang_up(stream)
-        for pump in self._pumps:
-            pump.join()
+        for bridge in self._bridges:
+            bridge.close()
 
 
 @contextmanager
