@@ -1,0 +1,40 @@
+# Thin names for commands that README shows. Each makes its environment first, where it is not there yet.
+.PHONY: demo test lint format unit ssh sandbox-test bench surface lock clean
+.NOTPARALLEL:
+
+with = venv=$$(tools/bootstrap $(1)) && PATH="$$venv/bin:$$PATH" && export PATH
+
+lint_commands = ruff check . && ruff format --check . && mypy
+
+demo: ## break a real deployment on this machine and roll it back
+	@$(call with,) && exec tools/demo
+
+test: ## everything, the fastest first
+	@$(call with,--tests) && $(lint_commands) && exec pytest
+
+lint:
+	@$(call with,) && $(lint_commands)
+
+format:
+	@$(call with,) && ruff check --fix . && exec ruff format .
+
+unit: ## needs nothing but Python
+	@$(call with,) && exec pytest tests/unit tests/test_architecture.py tests/test_surface.py
+
+ssh: ## against a real sshd of its own
+	@$(call with,--tests) && exec pytest tests/ssh
+
+sandbox-test: ## against real deployment hosts
+	@$(call with,--tests) && exec pytest tests/sandbox
+
+bench:
+	@$(call with,--tests) && exec python -m benchmarks
+
+surface: ## write down the task names and flags as they are now; look at the difference before committing it
+	@$(call with,) && exec pytest tests/test_surface.py --write-changes
+
+lock: ## newest versions into constraints.txt
+	@exec tools/lock
+
+clean: ## the cached environments of every checkout
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/rollback-tasks"

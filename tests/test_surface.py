@@ -1,0 +1,60 @@
+"""Task names, flags, defaults, exit codes and the words of reports are public: scripts and people rely on them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke import Collection
+
+from rollback_tasks.cli import ns
+from rollback_tasks.errors import ExitCode
+from rollback_tasks.model.outcome import Outcome, StepState
+from rollback_tasks.model.verdict import VerdictKind
+
+GOLDEN = Path(__file__).parent / "data" / "surface.json"
+
+
+def surface(root: Collection) -> dict[str, Any]:
+    """Everything that an operator's script can lean on."""
+    tasks = {
+        context.name: {argument.names[0]: [argument.kind.__name__, argument.default] for argument in arguments}
+        for context in root.to_contexts()
+        for arguments in [sorted(context.args.values(), key=lambda argument: argument.names[0])]
+    }
+    return {
+        "tasks": dict(sorted(tasks.items())),
+        "exit_codes": {code.name.lower(): int(code) for code in ExitCode},
+        "outcomes": [outcome.value for outcome in Outcome],
+        "step_states": [state.value for state in StepState],
+        "verdicts": [kind.value for kind in VerdictKind],
+    }
+
+
+def test_nothing_public_changed_unnoticed(request: pytest.FixtureRequest) -> None:
+    now = json.dumps(surface(ns), indent=1, ensure_ascii=False) + "\n"
+    if request.config.getoption("--write-changes"):
+        GOLDEN.write_text(now, encoding="utf-8")
+    assert now == GOLDEN.read_text(encoding="utf-8"), "`make surface` writes it anew; a rename needs an alias"
+
+
+def test_every_task_says_what_it_does_and_what_its_flags_are() -> None:
+    silent = []
+    for context in ns.to_contexts():
+        line = (ns[context.name].__doc__ or "").strip().partition("\n")[0]
+        if not line or len(line) > 100:
+            silent.append(f"{context.name}: the first line of the docstring is what --list shows: {line!r}")
+        silent += [f"{context.name} --{argument.name}" for argument in context.args.values() if not argument.help]
+    assert silent == []
+
+
+def test_no_task_takes_a_short_flag_or_a_positional_word() -> None:
+    short = {
+        f"{context.name}: {argument.names}"
+        for context in ns.to_contexts()
+        for argument in context.args.values()
+        if argument.positional or len(argument.names) > 1
+    }
+    assert short == set()
