@@ -1,1 +1,1 @@
-"""Real deployment hosts on this machine, to try and to drill."""
+"""Real deployment hosts on this machine, to try rollbacks on and to drill."""

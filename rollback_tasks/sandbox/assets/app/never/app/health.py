@@ -1,0 +1,3 @@
+def check() -> int:
+    """Wait for a cache that never fills."""
+    return 503

@@ -1,0 +1,33 @@
+import logging
+import os
+
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session as Work
+
+from app.database import engine
+from app.health import check
+from app.models import Base
+
+RELEASE = os.environ["RELEASE"]
+
+app = FastAPI(title="Comic Pile")
+
+
+@app.get("/health")
+def health() -> JSONResponse:
+    try:
+        status = check()
+    except Exception:
+        logging.getLogger("uvicorn.error").exception("the health check failed")
+        status = 500
+    word = {200: "ok", 503: "starting"}.get(status, "error")
+    return JSONResponse({"status": word, "release": RELEASE}, status_code=status)
+
+
+@app.get("/counts")
+def counts() -> dict[str, int]:
+    with Work(engine) as work:
+        tables = Base.metadata.sorted_tables
+        return {table.name: work.scalar(select(func.count()).select_from(table)) or 0 for table in tables}

@@ -1,0 +1,151 @@
+"""What a fresh host gets: keys, the base image, the origin, a checkout and the database. Safe to repeat."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from rollback_tasks.sandbox import history
+from rollback_tasks.sandbox.engine import Engine
+from rollback_tasks.sandbox.files import HostFile, archive
+from rollback_tasks.sandbox.fleet import Node
+from rollback_tasks.sandbox.project import COMICPILE, Project, dotenv
+from rollback_tasks.shell import Effect
+
+COMPOSE = """\
+if docker compose version >/dev/null 2>&1; then
+  compose() { docker compose "$@"; }
+else
+  compose() { docker-compose "$@"; }
+fi
+"""
+
+# $1 hash of the history
+_ORIGIN = """\
+set -e
+cd /srv/origin.git
+[ "$(cat sandbox-history 2>/dev/null)" != "$1" ] || exit 0
+git init --quiet --bare --initial-branch main .
+git fast-import --quiet --done --force </srv/history
+printf '%s\\n' "$1" >sandbox-history
+"""
+
+# $1 folder of the checkout
+CHECKOUT = """\
+set -e
+cd -- "$1"
+if [ ! -e .git ]; then
+  git init --quiet --initial-branch main .
+  git remote add origin /srv/origin.git
+  git fetch --quiet --tags origin
+  git checkout --quiet -B main --track origin/main
+fi
+"""
+
+# The first start makes the cluster behind a local socket only: a TCP answer means that it is ready.
+# $1 folder of the checkout
+DATABASE = (
+    COMPOSE
+    + """\
+set -e
+cd -- "$1"
+db=$(compose ps -q db)
+if [ -z "$db" ] || [ "$(docker inspect --format '{{.State.Running}}' "$db")" != true ]; then
+  compose up -d db >&2
+  db=$(compose ps -q db)
+fi
+until docker exec "$db" pg_isready -q -h 127.0.0.1 -U comicpile -d comicpile; do sleep 0.1; done
+"""
+)
+
+# $1 base image as a tar file, $2 origin script, $3 its hash, $4 checkout script, $5 folder, $6 database script,
+# then containers
+_PROVISION = """\
+base=$1 origin=$2 hash=$3 checkout=$4 folder=$5 database=$6 jobs=
+shift 6
+deploy() {
+  container=$1
+  shift
+  docker exec --user deploy --env HOME=/home/deploy "$container" sh -c "$@"
+}
+provision() {
+  docker exec "$1" sh -c 'until docker version >/dev/null 2>&1; do sleep 0.1; done' || return
+  if ! docker exec "$1" docker image inspect comicpile-base >/dev/null 2>&1; then
+    docker exec --interactive "$1" docker import - comicpile-base <"$base" >/dev/null || return
+  fi
+  deploy "$1" "$origin" sandbox "$hash" || return
+  deploy "$1" "$checkout" sandbox "$folder" || return
+  deploy "$1" "$database" sandbox "$folder"
+}
+for container in "$@"; do provision "$container" </dev/null & jobs="$jobs $!"; done
+for job in $jobs; do wait "$job" || exit 1; done
+"""
+
+# Says that a host lets in whom it should, by the key that it should have. $1 state folder, then addresses
+_PROVE_SSH = """\
+cd -- "$1" || exit 1
+shift
+prove() {
+  until message=$(ssh -F /dev/null -o BatchMode=yes -o ConnectTimeout=5 -o IdentitiesOnly=yes \\
+    -o UserKnownHostsFile=known_hosts -o StrictHostKeyChecking=yes -i id_ed25519 "deploy@$1" true 2>&1)
+  do
+    tries=$((${tries:-0} + 1))
+    if [ "$tries" -ge 100 ]; then printf '%s: %s\\n' "$1" "$message" >&2; return 1; fi
+    sleep 0.1
+  done
+}
+jobs=
+for address in "$@"; do prove "$address" </dev/null & jobs="$jobs $!"; done
+for job in $jobs; do wait "$job" || exit 1; done
+"""
+
+
+def put_keys(engine: Engine, node: Node, *, host_key: bytes, public_host_key: bytes, identity: bytes) -> None:
+    """Give a host its key and let the sandbox's identity in; sshd starts as soon as it has its key."""
+    put(
+        engine,
+        node,
+        (
+            HostFile(path="/home/deploy/.ssh/authorized_keys", content=identity, owner=1000),
+            HostFile(path="/etc/ssh/ssh_host_ed25519_key.pub", content=public_host_key, mode=0o644),
+            HostFile(path="/etc/ssh/ssh_host_ed25519_key", content=host_key),
+            HostFile(path="/srv/history", content=history.stream(), mode=0o644),
+        ),
+    )
+
+
+def put_dotenv(engine: Engine, node: Node, project: Project, password: str) -> None:
+    """Write the project's untracked ``.env``, 0600, where the checkout is or will be."""
+    make = ("exec", node.container, "install", "-d", "-o", "deploy", "-g", "deploy", "--", project.directory)
+    engine.docker(*make, effect=Effect.WRITE)
+    content = dotenv(project, password).encode()
+    put(engine, node, (HostFile(path=f"{project.directory}/.env", content=content, owner=1000),))
+
+
+def put(engine: Engine, node: Node, files: Sequence[HostFile]) -> None:
+    """Put files into a host."""
+    words = ("exec", "--interactive", node.container, "tar", "-x", "-C", "/")
+    engine.docker(*words, effect=Effect.WRITE, stdin=archive(files))
+
+
+def provision(engine: Engine, nodes: Sequence[Node], *, base_tar: str) -> None:
+    """Give every host what it still lacks, all hosts at once.
+
+    :param base_tar: root file system of the application's base image.
+    """
+    digest = hashlib.sha256(history.stream()).hexdigest()
+    engine.script(
+        *(_PROVISION, base_tar, _ORIGIN, digest, CHECKOUT, COMICPILE.directory, DATABASE),
+        *(node.container for node in nodes),
+        effect=Effect.WRITE,
+        timeout=600.0,
+    )
+
+
+def prove_ssh(engine: Engine, nodes: Sequence[Node], *, state: Path) -> None:
+    """Wait until every host lets ``deploy`` in by strict host key.
+
+    :raises CommandFailed: one does not, with ssh's own words.
+    """
+    engine.script(_PROVE_SSH, str(state), *(node.address for node in nodes), effect=Effect.READ, timeout=120.0)
