@@ -1,0 +1,114 @@
+"""A plan as people read it before they say yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rollback_tasks.model.plan import Compensation, HostPlan, Irreversible, Keep, Plan, Step
+from rollback_tasks.model.release import Release
+from rollback_tasks.reporting.amounts import count, short_commit, short_image
+from rollback_tasks.reporting.foreign import visible_lines
+from rollback_tasks.reporting.lines import Line, Span, Tone, line
+
+_LABEL = 9
+_HANG = 2 + _LABEL
+
+
+def lines(plan: Plan) -> Iterator[Line]:
+    """Given a plan, yield its lines: every host with from, to, verdict, losses and steps, then the counts."""
+    yield line(Span(plan.task, Tone.STRONG), f", run {plan.run_id}")
+    for host in plan.hosts:
+        yield line()
+        yield from _host(host)
+    if plan.hosts:
+        yield line()
+        yield _counts(plan)
+    for note in plan.notes:
+        yield line(*_first(note), hang=2)
+
+
+def _host(host: HostPlan) -> Iterator[Line]:
+    database = f" (database {host.database})" if host.database else ""
+    yield line(Span(host.host, Tone.STRONG), database, ": ", _standing(host), hang=2)
+    yield _labelled("from", _release(host.current))
+    if host.target is not None:
+        yield _labelled("to", _release(host.target))
+    warnings = host.warnings
+    if host.verdict is not None:
+        tone = Tone.WARN if host.verdict.losses else Tone.PLAIN if host.verdict.is_possible else Tone.BAD
+        yield _labelled("verdict", str(host.verdict), tone)
+        for loss in host.verdict.losses:
+            undone = f", with revision {loss.revision}" if loss.revision else ""
+            yield _labelled("lost", f"{loss}{undone}", Tone.BAD)
+        warnings = (*host.verdict.warnings, *host.warnings)
+    for warning in warnings:
+        yield _labelled("warning", warning, Tone.WARN)
+    for blocker in host.blockers:
+        yield _labelled("blocked", blocker.brief, Tone.BAD)
+        if blocker.hint:
+            yield _labelled("", f"HINT: {blocker.hint}")
+    yield from _steps(host.steps)
+
+
+def _standing(host: HostPlan) -> Span:
+    if host.blockers:
+        return Span("blocked", Tone.BAD)
+    if host.is_noop:
+        return Span(f"nothing to do: {host.noop_reason}", Tone.GOOD)
+    return Span(f"to roll back in {count(len(host.steps), 'step')}", Tone.STRONG)
+
+
+def _steps(steps: tuple[Step, ...]) -> Iterator[Line]:
+    digits = len(str(len(steps)))
+    hang = 2 + digits + 2
+    is_away = False
+    for number, step in enumerate(steps, 1):
+        if step.takes_service_away and not is_away:
+            is_away = True
+            yield line("  ", Span("--- downtime starts: the application is stopped ---", Tone.WARN))
+        yield line(f"  {number:>{digits}}. ", *_first(step.describe()), hang=hang)
+        yield line(" " * hang, _undo(step), hang=hang + 6)
+
+
+def _undo(step: Step) -> Span:
+    match step.compensation():
+        case Compensation(says=says):
+            return Span(f"undo: {says}", Tone.FAINT)
+        case Keep(says=says):
+            return Span(f"kept: {says}", Tone.FAINT)
+        case Irreversible(says=says):
+            return Span(f"CANNOT BE UNDONE: {says}", Tone.BAD)
+
+
+def _release(release: Release) -> str:
+    # An id of the ledger ends in the commit already.
+    is_named = release.label.endswith(f"-{short_commit(release.commit)}")
+    commit = [] if is_named else [f"commit {short_commit(release.commit)}"]
+    images = [f"{service} {short_image(image)}" for service, image in release.images.items()]
+    schema = f"schema {', '.join(release.schema)}" if release.schema else "no schema"
+    return "  ".join([release.label, *commit, *images, schema])
+
+
+def _labelled(label: str, text: str, tone: Tone = Tone.PLAIN) -> Line:
+    return line("  ", Span(f"{label:<{_LABEL}}", Tone.FAINT), *_first(text, tone), hang=_HANG)
+
+
+def _first(text: str, tone: Tone = Tone.PLAIN) -> tuple[Span, ...]:
+    """A sentence is one line: where it holds several, they are joined."""
+    return (Span(" / ".join(visible_lines(text)), tone),)
+
+
+def _counts(plan: Plan) -> Line:
+    blocked = sum(bool(host.blockers) for host in plan.hosts)
+    idle = sum(host.is_noop for host in plan.hosts)
+    acting = len(plan.hosts) - blocked - idle
+    parts = [
+        (f"{acting} to roll back", Tone.STRONG, acting),
+        (f"{idle} nothing to do", Tone.GOOD, idle),
+        (f"{blocked} blocked", Tone.BAD, blocked),
+    ]
+    spans: list[Span | str] = [f"{count(len(plan.hosts), 'host')}: "]
+    for text, tone, number in parts:
+        if number:
+            spans += [Span(text, tone), ", "]
+    return line(*spans[:-1])
