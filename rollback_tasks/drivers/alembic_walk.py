@@ -190,6 +190,8 @@ class Walk:
             self._drop(receiver, conditional)
         elif name == "delete" and (is_statement or _has_query(call)):
             self._add(OperationKind.DELETE_ROWS, conditional, table=None)
+        elif name == "create_all":
+            self._add(OperationKind.OTHER, conditional)
         elif name in ("drop_all", "invoke", "run_sync"):
             self._add(OperationKind.UNKNOWN, conditional)
         elif name in _ALEMBIC_NAMES:
