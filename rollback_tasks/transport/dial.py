@@ -46,6 +46,7 @@ class BufferedWire:
         self._wire = wire
         self._buffer = b""
         self._at = 0
+        self._closed = False
         self._quick = wire if isinstance(wire, socket.socket) and hasattr(socket, "TCP_QUICKACK") else None
 
     def recv(self, size: int) -> bytes:
@@ -68,6 +69,7 @@ class BufferedWire:
 
     def close(self) -> None:
         """See ``Wire``."""
+        self._closed = True  # paramiko looks at this attribute of sockets
         self._wire.close()
 
 

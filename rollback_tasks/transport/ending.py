@@ -14,7 +14,7 @@ END_SCRIPT = """\
 leader=$1
 members() {
   if [ ! -r /proc/self/stat ]; then
-    kill -0 -- "-$leader" 2>/dev/null && echo "-$leader"
+    kill -s 0 -- "-$leader" 2>/dev/null && echo "-$leader"
     return
   fi
   for stat in /proc/[0-9]*/stat; do
@@ -28,8 +28,8 @@ round=0
 while [ "$round" -le 160 ]; do
   left=$(members)
   if [ -z "$left" ]; then exit 0; fi
-  if [ "$round" -eq 0 ]; then kill -TERM -- $left 2>/dev/null; fi
-  if [ "$round" -ge 100 ]; then kill -KILL -- $left 2>/dev/null; fi
+  if [ "$round" -eq 0 ]; then kill -s TERM -- $left 2>/dev/null; fi
+  if [ "$round" -ge 100 ]; then kill -s KILL -- $left 2>/dev/null; fi
   round=$((round + 1))
   sleep 0.05 2>/dev/null || sleep 1
 done

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import IO
 
 from rollback_tasks.errors import StepFailed
@@ -20,6 +20,7 @@ from rollback_tasks.transport.ending import END_SCRIPT, WHOLE_SECONDS
 
 PIECE_BYTES = 256 * 1024
 DIAL_SECONDS = 10.0
+REAP_SECONDS = 1.0
 
 
 class _LocalProcess:
@@ -98,7 +99,8 @@ class _LocalProcess:
             pipe.close()
         os.close(self._waker)
         os.close(self._woken)
-        self._process.poll()
+        with suppress(subprocess.TimeoutExpired):  # one that could not be ended is left to init
+            self._process.wait(REAP_SECONDS)
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:

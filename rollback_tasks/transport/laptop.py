@@ -1,0 +1,180 @@
+"""The operator's own disk: private files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rollback_tasks.errors import StepFailed
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class LocalLaptop:
+    """Files below ``root``, as ``ports.Laptop``. Every path is relative to it, or absolute; ``..`` is refused.
+
+    :param root: the folder that relative paths start from.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self._root = Path(root).expanduser()
+
+    def append(self, path: str, line: str) -> None:
+        """See ``ports.Laptop``.
+
+        :raises StepFailed: the disk is full or cannot be written.
+        :raises ValueError: ``line`` holds a line break, or ``path`` a ``..``.
+        """
+        if "\n" in line:
+            raise ValueError("a line of a journal holds a line break")
+        target = self._resolve(path)
+        with _as_step_failure(target):
+            _make_folder(target.parent)
+            is_new = not target.exists()
+            handle = os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+            try:
+                os.fchmod(handle, FILE_MODE)
+                _write_all(handle, f"{line}\n".encode())
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            if is_new:
+                _flush_folder(target.parent)
+
+    def write(self, path: str, data: bytes) -> None:
+        """See ``ports.Laptop``. Raises as ``append``."""
+        target = self._resolve(path)
+        with _as_step_failure(target):
+            _make_folder(target.parent)
+            partial = _Partial(target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial"))
+            try:
+                _write_all(partial.handle, data)
+                partial.publish(target)
+            finally:
+                partial.close()
+
+    @contextmanager
+    def receive(self, path: str) -> Iterator[LocalReceiver]:
+        """See ``ports.Laptop``. Raises as ``append``."""
+        target = self._resolve(path)
+        partial = target.with_name(f"{target.name}.partial")
+        with _as_step_failure(target):
+            _make_folder(target.parent)
+            partial.unlink(missing_ok=True)  # of a download that died
+            opened = _Partial(partial)
+        try:
+            yield LocalReceiver(opened, target)
+        finally:
+            opened.close()
+
+    def read(self, path: str) -> bytes | None:
+        """See ``ports.Laptop``."""
+        try:
+            return self._resolve(path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _resolve(self, path: str) -> Path:
+        if ".." in Path(path).parts:
+            raise ValueError(f"a path leads out of its folder: {path!r}")
+        return self._root / path
+
+
+class _Partial:
+    """A file that is not yet whole; removed when it is closed before it was published."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+        self._published = False
+
+    def publish(self, target: Path) -> None:
+        os.fsync(self.handle)
+        os.rename(self.path, target)
+        self._published = True
+        _flush_folder(target.parent)
+
+    def close(self) -> None:
+        os.close(self.handle)
+        if not self._published:
+            self.path.unlink(missing_ok=True)
+
+
+class LocalReceiver:
+    """One download, as ``ports.Receiver``."""
+
+    def __init__(self, partial: _Partial, target: Path) -> None:
+        self._partial = partial
+        self._target = target
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def write(self, piece: bytes) -> None:
+        """See ``ports.Receiver``.
+
+        :raises StepFailed: the disk is full or cannot be written.
+        """
+        with _as_step_failure(self._target):
+            _write_all(self._partial.handle, piece)
+        self._digest.update(piece)
+        self._size += len(piece)
+
+    @property
+    def sha256(self) -> str:
+        """See ``ports.Receiver``."""
+        return self._digest.hexdigest()
+
+    @property
+    def size_bytes(self) -> int:
+        """See ``ports.Receiver``."""
+        return self._size
+
+    def finish(self) -> None:
+        """See ``ports.Receiver``. Raises as ``write``."""
+        with _as_step_failure(self._target):
+            self._partial.publish(self._target)
+
+
+@contextmanager
+def _as_step_failure(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _FULL:
+            raise StepFailed(
+                f"no space left for {target.name}",
+                details=f"{target} was not written; nothing of it is left",
+                hint=f"make room: `df -h {shlex.quote(str(target.parent))}`.",
+            ) from exc
+        raise StepFailed(f"cannot write {target}", details=exc.strerror or str(exc)) from exc
+
+
+def _make_folder(folder: Path) -> None:
+    # makedirs would give only the last folder the mode.
+    for parent in (*reversed(folder.parents), folder):
+        if not parent.exists():
+            parent.mkdir(FOLDER_MODE, exist_ok=True)
+            _flush_folder(parent.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """A name is on disk only when its folder is."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
