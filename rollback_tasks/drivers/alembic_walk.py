@@ -121,7 +121,10 @@ class Walk:
                     if manager.optional_vars is not None:
                         _bind(manager.optional_vars, value_of(manager.context_expr, scope), scope)
                 return self.block(body, scope, conditional=conditional)
-            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=finalbody):
+            case (
+                ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=finalbody)
+                | ast.TryStar(body=body, handlers=handlers, orelse=orelse, finalbody=finalbody)
+            ):
                 # A handler may swallow what its body raises.
                 self._tried(body, scope, conditional, is_caught=bool(handlers))
                 for handler in handlers:
