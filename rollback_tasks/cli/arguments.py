@@ -7,6 +7,7 @@ asked a moment earlier, while ``tasks.py`` is loaded, and what it refuses ends w
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -61,9 +62,12 @@ def problem_with(words: Sequence[str], ns: Collection) -> UsageError | None:
 def _refusal(message: str, words: Sequence[str], *, names: list[str], flags: list[str]) -> UsageError:
     from difflib import get_close_matches
 
+    message = re.sub(r"<Argument: ([\w-]+)[^>]*>", r"'--\1'", message)
     brief = message[:1].lower() + message[1:].rstrip("!.")
-    word = next((word for word in words if repr(word.partition("=")[0]) in message), "")
-    near = get_close_matches(word.partition("=")[0], flags if word.startswith("-") else names, n=1)
-    if near:
+    named = [word.partition("=")[0] for word in words]
+    word = next((word for word in named if repr(word) in message), "")
+    known = flags if word.startswith("-") else names
+    near = get_close_matches(word, known, n=1, cutoff=0.7)
+    if near and word not in known:
         return UsageError(brief, hint=f"Did you mean `{near[0]}`?")
     return UsageError(brief, hint="`inv --list` shows the tasks, `inv TASK --help` the flags of one.")

@@ -96,7 +96,8 @@ class Boundary:
             case Answer():
                 text, fields = result.text, result.fields
                 if self.wants_json:
-                    fields = {**self._head(code), **fields}
+                    head = self._head(code)
+                    fields = head | {name: value for name, value in fields.items() if name not in head}
             case RunReport():
                 rendering = self.rendering()
                 text = "" if self.wants_json else rendering.text(result)

@@ -97,7 +97,7 @@ _LOCAL_FLAGS = (
     Flag("verbose", False, "say more on stderr"),
 )
 _HOST_FLAGS = (
-    Flag("host", (), "host, group, glob or comma list; may be given again; always needed"),
+    Flag("host", (), "NAME: host, group, glob or comma list; may be given again; always needed"),
     *_LOCAL_FLAGS,
     Flag("reason", "", "why; kept in lock, journal and report"),
 )

@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from invoke import Collection, Context, Exit, Task
+from invoke import Argument, Collection, Context, Exit, Task
 
 from rollback_tasks.cli import options as flags_room
 from rollback_tasks.cli.boundary import Boundary, Rendering, Result
@@ -32,6 +32,14 @@ class ChainedTask(Task[Any]):
         return False
 
     __hash__ = Task.__hash__
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:
+        """Return the flags. Invoke empties ``help`` on the way; here the flags are read twice."""
+        lines = dict(self.help)
+        try:
+            return super().get_arguments(ignore_unknown_help)
+        finally:
+            self.help = lines
 
 
 def rollback_task(
