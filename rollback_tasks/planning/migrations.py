@@ -92,6 +92,11 @@ class _Case:
                     return self._code_only()
                 if here < there:
                     return self._behind(there - here)
+            if deployed.unreadable:
+                names = _names(unknown or _missing(wanted, deployed))
+                return self.impossible(
+                    f"the deployed release has no readable script for {names}: {'; '.join(deployed.unreadable)}"
+                )
             if unknown:
                 return self.impossible(
                     f"the live database is at {_names(unknown)}, which the deployed release does not have: "
