@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
 from rollback_tasks.model.outcome import RunReport
-from rollback_tasks.reporting import json_document, outcome_view
+from rollback_tasks.model.plan import Plan
+from rollback_tasks.reporting import json_document, outcome_view, plan_view
 from rollback_tasks.reporting.choose import has_colour, is_terminal
-from rollback_tasks.reporting.lines import Clean, plain
+from rollback_tasks.reporting.lines import Clean, Line, plain
 from rollback_tasks.reporting.stream import SturdyStream
 
 
@@ -40,14 +41,20 @@ class Rendering:
 
     def text(self, report: RunReport) -> str:
         """Return the report for people: in colour and broken at its width for a terminal, else plain and whole."""
+        return self._painted(lambda width: outcome_view.lines(report, width=width))
+
+    def plan(self, plan: Plan) -> str:
+        """Return a plan for people, where the plan itself is the result (``rollback.plan``)."""
+        return self._painted(lambda _: plan_view.lines(plan))
+
+    def _painted(self, lines: Callable[[int | None], Iterable[Line]]) -> str:
         if not is_terminal(self._stream, self._environment):
-            return plain(outcome_view.lines(report), clean=self._clean)
+            return plain(lines(None), clean=self._clean)
         from rollback_tasks.reporting.painting import console, show
 
         written = io.StringIO()
-        width = _columns(self._stream)
-        target = console(SturdyStream(written), has_colour=has_colour(self._environment), width=width)
-        show(target, outcome_view.lines(report, width=target.width), clean=self._clean)
+        target = console(SturdyStream(written), has_colour=has_colour(self._environment), width=_columns(self._stream))
+        show(target, lines(target.width), clean=self._clean)
         return written.getvalue()
 
 
