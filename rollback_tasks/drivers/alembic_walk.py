@@ -4,37 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from rollback_tasks.drivers.alembic_calls import ALEMBIC_NAMES, note_on, read_call
 from rollback_tasks.drivers.alembic_operations import Operation, OperationKind
-from rollback_tasks.drivers.alembic_sql import read_sql
-from rollback_tasks.drivers.alembic_values import (
-    UNKNOWN,
-    Scope,
-    Statement,
-    Table,
-    TypeObject,
-    Value,
-    argument,
-    called_name,
-    table_argument,
-    text,
-    value_of,
-)
+from rollback_tasks.drivers.alembic_values import UNKNOWN, Scope, Value, argument, called_name, value_of
 
 _BUDGET = 200_000
 _MAX_LOOP = 500
-_EXECUTES = frozenset({"execute", "exec_driver_sql", "executescript", "scalar", "scalars"})
-_NO_SCHEMA = frozenset(
-    {"get_bind", "get_context", "f", "inline_literal", "batch_alter_table", "autocommit_block", "bulk_insert"}
-)
-_DROPS_NO_DATA = frozenset(
-    """drop_index drop_constraint drop_table_comment drop_view drop_function drop_trigger drop_sequence drop_policy
-    drop_entity drop_materialized_view drop_procedure""".split()
-)
-_ALEMBIC_NAMES = frozenset(
-    "drop_table drop_column rename_table alter_column create_table add_column execute bulk_insert".split()
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +77,9 @@ class Walk:
                 return True
             case ast.If(test=test, body=body, orelse=orelse) | ast.While(test=test, body=body, orelse=orelse):
                 self._calls(test, scope, conditional)
-                first = self.block(body, scope, conditional=True)
-                second = self.block(orelse, scope, conditional=True)
-                return first or second or _leaves(body) or _leaves(orelse)
+                self.block(body, scope, conditional=True)
+                self.block(orelse, scope, conditional=True)
+                return _leaves(body) or _leaves(orelse)
             case ast.For(target=target, iter=iterable, body=body, orelse=orelse):
                 self._calls(iterable, scope, conditional)
                 items = value_of(iterable, scope)
@@ -138,7 +115,7 @@ class Walk:
                     self.block(case.body, scope, conditional=True)
                 return any(_leaves(case.body) for case in cases)
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                self.operations.append(Operation(kind=OperationKind.UNKNOWN, conditional=True))
+                self._unknown(conditional=True)
                 self.notes.append(f"{statement.name} inside of a function is not looked into")
             case _:
                 for child in ast.iter_child_nodes(statement):
@@ -177,121 +154,21 @@ class Walk:
         if isinstance(call.func, ast.Name) and name in self.module.functions:
             self._inline(self.module.functions[name], call, scope, conditional)
             return
-        if isinstance(call.func, ast.Name) and name not in _ALEMBIC_NAMES:
+        if isinstance(call.func, ast.Name) and name not in ALEMBIC_NAMES:
             if is_statement and name in self.module.foreign:
-                self._add(OperationKind.UNKNOWN, conditional)
+                self._unknown(conditional)
                 self.notes.append(f"{name}() comes from another file, which is not looked into")
             return
-        receiver = value_of(call.func.value, scope) if isinstance(call.func, ast.Attribute) else UNKNOWN
-        batch = receiver if isinstance(receiver, Table) and receiver.is_batch else None
         self.has_autocommit |= name == "autocommit_block"
-        if name in _EXECUTES:
-            if not call.args and not call.keywords:
-                return  # .scalar() of a result
-            self._execute(call, scope, conditional)
-        elif name == "drop" and isinstance(call.func, ast.Attribute):
-            self._drop(receiver, conditional)
-        elif name == "delete" and (is_statement or _has_query(call)):
-            self._add(OperationKind.DELETE_ROWS, conditional, table=None)
-        elif name == "create_all":
-            self._add(OperationKind.OTHER, conditional)
-        elif name in ("drop_all", "invoke", "run_sync"):
-            self._add(OperationKind.UNKNOWN, conditional)
-        elif name in _ALEMBIC_NAMES:
-            self._operation(name, call, scope, conditional, batch)
-        elif batch is not None or self._is_operator(call):
-            self._other(name, call, scope, conditional)
-
-    def _is_operator(self, call: ast.Call) -> bool:
-        match call.func:
-            case ast.Attribute(value=ast.Name(id=owner)):
-                return owner in self.module.operators
-            case _:
-                return False
-
-    def _operation(
-        self, name: str, call: ast.Call, scope: dict[str, Value], conditional: bool, batch: Table | None
-    ) -> None:
-        shift = 0 if batch is None else -1
-        table = table_argument(call, 0, "table_name", scope) if batch is None else batch.name
-        match name:
-            case "drop_table":
-                self._add(OperationKind.DROP_TABLE, conditional, table=table)
-            case "drop_column":
-                column = text(argument(call, 1 + shift, "column_name", scope))
-                self._add(OperationKind.DROP_COLUMN, conditional, table=table, column=column)
-            case "rename_table":
-                old, new = (
-                    table_argument(call, at, word, scope) for at, word in ((0, "old_table_name"), (1, "new_table_name"))
-                )
-                self._add(OperationKind.RENAME_TABLE, conditional, table=old, new_name=new)
-            case "create_table":
-                unsure = argument(call, -1, "if_not_exists", scope, None) is not None
-                self._add(OperationKind.CREATE_TABLE, conditional or unsure, table=table)
-            case "add_column":
-                added = call.args[1 + shift] if len(call.args) > 1 + shift else None
-                column = text(argument(added, 0, "name", scope)) if isinstance(added, ast.Call) else None
-                self._add(OperationKind.ADD_COLUMN, conditional, table=table, column=column)
-            case "bulk_insert":
-                self._add(OperationKind.ADD_DATA, conditional)
-            case "alter_column":
-                column = text(argument(call, 1 + shift, "column_name", scope))
-                self._alter_column(call, scope, conditional, table, column)
-
-    def _alter_column(
-        self, call: ast.Call, scope: dict[str, Value], conditional: bool, table: str | None, column: str | None
-    ) -> None:
-        given = {keyword.arg for keyword in call.keywords}
-        if "type_" in given:
-            self._add(OperationKind.CHANGE_TYPE, conditional, table=table, column=column)
-        if argument(call, -1, "nullable", scope, None) is False:
-            self._add(OperationKind.SET_NOT_NULL, conditional, table=table, column=column)
-        for word in ("new_column_name", "name"):
-            if word in given:
-                new = text(argument(call, -1, word, scope))
-                self._add(OperationKind.RENAME_COLUMN, conditional, table=table, column=column, new_name=new)
-        if None in given:
-            self._add(OperationKind.RENAME_COLUMN, True, table=table, column=column, new_name=None)
-        self._add(OperationKind.OTHER, conditional)
-
-    def _other(self, name: str, call: ast.Call, scope: dict[str, Value], conditional: bool) -> None:
-        if name in _NO_SCHEMA:
-            return
-        if name == "drop_constraint" and argument(call, 0, "constraint_name", scope) is None:
-            self.notes.append("drops a constraint that has no name, which fails where the models have no naming rule")
-        unknown = name.startswith("drop_") and name not in _DROPS_NO_DATA
-        self._add(OperationKind.UNKNOWN if unknown else OperationKind.OTHER, conditional)
-
-    def _execute(self, call: ast.Call, scope: dict[str, Value], conditional: bool) -> None:
-        sql = UNKNOWN
-        for word in ("sqltext", "statement"):
-            if not isinstance(sql, (str, Statement)):
-                sql = argument(call, 0, word, scope)  # type: ignore[assignment]
-        match sql:
-            case str():
-                for found in read_sql(sql):
-                    self._add(
-                        found.kind,
-                        conditional or found.conditional,
-                        table=found.table,
-                        column=found.column,
-                        new_name=found.new_name,
-                    )
-            case Statement(kind=kind, table=table):
-                self._add(kind, conditional, table=table)
-            case _:
-                self._add(OperationKind.UNKNOWN, conditional)
-
-    def _drop(self, receiver: Value, conditional: bool) -> None:
-        if isinstance(receiver, Table):
-            self._add(OperationKind.DROP_TABLE, conditional, table=receiver.name)
-        else:
-            kind = OperationKind.OTHER if isinstance(receiver, TypeObject) else OperationKind.UNKNOWN
-            self._add(kind, conditional)
+        note = note_on(call, scope)
+        if note:
+            self.notes.append(note)
+        for found in read_call(call, scope, operators=self.module.operators, is_statement=is_statement):
+            self.operations.append(replace(found, conditional=True) if conditional else found)
 
     def _inline(self, function: ast.FunctionDef, call: ast.Call, scope: dict[str, Value], conditional: bool) -> None:
         if function.name in self.stack:
-            self._add(OperationKind.UNKNOWN, conditional)
+            self._unknown(conditional)
             return
         inner: dict[str, Value] = dict(self.module.scope)
         words = function.args.posonlyargs + function.args.args
@@ -308,18 +185,8 @@ class Walk:
         self.block(function.body, inner, conditional=conditional)
         self.stack.pop()
 
-    def _add(
-        self,
-        kind: OperationKind,
-        conditional: bool,
-        *,
-        table: str | None = "",
-        column: str | None = "",
-        new_name: str | None = "",
-    ) -> None:
-        self.operations.append(
-            Operation(kind=kind, table=table, column=column, new_name=new_name, conditional=conditional)
-        )
+    def _unknown(self, conditional: bool) -> None:
+        self.operations.append(Operation(kind=OperationKind.UNKNOWN, conditional=conditional))
 
 
 def _bind(target: ast.expr, value: Value, scope: dict[str, Value]) -> None:
@@ -338,11 +205,6 @@ def _leaves(body: list[ast.stmt]) -> bool:
     """Some statement in ``body`` may leave it early."""
     leave = (ast.Return, ast.Break, ast.Continue)
     return any(isinstance(node, leave) for statement in body for node in ast.walk(statement))
-
-
-def _has_query(call: ast.Call) -> bool:
-    """``session.query(X).filter(...).delete()``"""
-    return any(isinstance(node, ast.Call) and called_name(node) == "query" for node in ast.walk(call.func))
 
 
 def _exception(raised: ast.expr | None, scope: Scope) -> str:

@@ -100,6 +100,10 @@ def test_a_statement_is_read_as(body: str, operations: tuple[Operation, ...]) ->
             FunctionReading(raises="No", operations=(op(K.OTHER),)),
         ),
         ("if x:\n    raise ValueError", FunctionReading(may_raise=True)),
+        (
+            "if x:\n    raise ValueError\nop.create_table('t')\nraise KeyError",
+            FunctionReading(may_raise=True, raises="KeyError", operations=(op(K.CREATE_TABLE, "t"),)),
+        ),
         ("try:\n    raise ValueError\nexcept ValueError:\n    pass", FunctionReading(may_raise=True)),
         ("with x:\n    raise ValueError('no')", FunctionReading(raises="ValueError: no")),
         (
