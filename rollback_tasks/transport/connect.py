@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import fabric
 import paramiko
@@ -18,6 +18,7 @@ from rollback_tasks.transport import dial, known_hosts, ssh_config
 from rollback_tasks.transport.channel import MOST_WINDOW_BYTES
 from rollback_tasks.transport.identities import KeyOffer, Wanted
 from rollback_tasks.transport.protocol import HandshakeTimedOut, StrictTransport
+from rollback_tasks.transport.proxy import ProxyWire
 from rollback_tasks.transport.ssh import SshHost
 
 DEFAULT_CONNECT_SECONDS = 10.0
@@ -142,8 +143,8 @@ def _require_identity(target: SshTarget) -> None:
 
 
 def _route(target: SshTarget, connect_timeout: float | None) -> _Route:
-    said = ssh_config.settings_for(target.hostname)
-    hostname, port = said.hostname, target.port or said.port or known_hosts.SSH_PORT
+    said = ssh_config.settings_for(target.hostname, port=target.port, user=target.user)
+    hostname, port = said.hostname, said.port or known_hosts.SSH_PORT
     explicit = (str(Path(target.identity_file).expanduser()),) if target.identity_file else ()
     jumps = said.proxy_jump if target.proxy_jump is None else ssh_config.split_jumps(target.proxy_jump)
     own_files = said.known_hosts_files
@@ -161,7 +162,7 @@ def _route(target: SshTarget, connect_timeout: float | None) -> _Route:
         host=target.name,
         hostname=hostname,
         port=port,
-        user=target.user or said.user or getpass.getuser(),
+        user=said.user or getpass.getuser(),
         wanted=Wanted(named=tuple(dict.fromkeys(explicit + said.identity_files)), only_named=said.identities_only),
         place=place,
         proxy_command=None if jumps or target.proxy_jump is not None else said.proxy_command,
@@ -200,7 +201,7 @@ def _through(jumps: tuple[str, ...], target: SshTarget, timeout: float, hops: Ho
 
 def _first_wire(route: _Route) -> tuple[dial.Wire, float]:
     if route.proxy_command:
-        return cast(dial.Wire, paramiko.ProxyCommand(route.proxy_command)), 0.0
+        return ProxyWire(route.proxy_command), 0.0
     return dial.dial(route.hostname, route.port, timeout=route.timeout, host=route.host)
 
 
@@ -241,7 +242,7 @@ def _open(route: _Route, wire: dial.Wire, round_trip: float) -> _Link:
 
     def make_transport(sock: Any, disabled_algorithms: Any = None) -> StrictTransport:
         made = StrictTransport(sock, known_types=known.key_types, disabled_algorithms=disabled_algorithms)
-        made.handshake_timeout = route.timeout
+        made.handshake_timeout = 2 * route.timeout  # ours (`timeout` below) is over first, and has a name
         return made
 
     # Fabric and paramiko write into what they are given: nothing is shared between connections. An empty ssh_config,
@@ -257,7 +258,7 @@ def _open(route: _Route, wire: dial.Wire, round_trip: float) -> _Link:
             "sock": dial.BufferedWire(wire),
             "transport_factory": make_transport,
             "auth_strategy": KeyOffer(route.wanted, user=route.user, host=route.host),
-            "timeout": route.timeout,
+            "timeout": route.timeout + 0.5,  # behind that of the banner
             "banner_timeout": route.timeout,
             "auth_timeout": route.timeout,
         },

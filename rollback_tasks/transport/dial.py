@@ -47,7 +47,8 @@ class BufferedWire:
         self._buffer = b""
         self._at = 0
         self._closed = False
-        self._quick = wire if isinstance(wire, socket.socket) and hasattr(socket, "TCP_QUICKACK") else None
+        is_tcp = isinstance(wire, socket.socket) and wire.family in (socket.AF_INET, socket.AF_INET6)
+        self._quick = wire if isinstance(wire, socket.socket) and is_tcp and hasattr(socket, "TCP_QUICKACK") else None
 
     def recv(self, size: int) -> bytes:
         """See ``Wire``."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from paramiko.pkey import UnknownKeyType
 
 from rollback_tasks.errors import AuthenticationFailed
 
@@ -100,15 +102,13 @@ class KeyOffer:
 
     def _from_file(self, path: str) -> Iterator[tuple[str, paramiko.PKey]]:
         try:
-            key = paramiko.PKey.from_path(path)
-            if Path(f"{path}-cert.pub").exists():
-                key.load_certificate(f"{path}-cert.pub")
+            key = paramiko.PKey.from_path(path)  # with the certificate beside it, if there is one
         except FileNotFoundError:
             self._unusable.append(f"{path} does not exist")
-        except paramiko.PasswordRequiredException:
+        except (paramiko.PasswordRequiredException, TypeError):  # cryptography's way to ask for a password
             self._locked.append(path)
             self._unusable.append(f"{path} is encrypted and no agent holds it")
-        except (paramiko.SSHException, OSError, ValueError, TypeError) as exc:
+        except (paramiko.SSHException, OSError, ValueError, UnsupportedAlgorithm, UnknownKeyType) as exc:
             self._unusable.append(f"{path} cannot be used: {exc}")
         else:
             yield path, key

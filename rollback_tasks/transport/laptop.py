@@ -82,6 +82,14 @@ class LocalLaptop:
         except FileNotFoundError:
             return None
 
+    def digest(self, path: str) -> str | None:
+        """Return a file's SHA-256 in hex, read in bounded memory; None where there is none."""
+        try:
+            with self._resolve(path).open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return None
+
     def _resolve(self, path: str) -> Path:
         if ".." in Path(path).parts:
             raise ValueError(f"a path leads out of its folder: {path!r}")

@@ -42,21 +42,29 @@ class Settings:
     connect_timeout: float | None = None
 
 
-def settings_for(name: str, *, user_file: str = USER_FILE, system_file: str = SYSTEM_FILE) -> Settings:
+def settings_for(
+    name: str,
+    *,
+    port: int | None = None,
+    user: str | None = None,
+    user_file: str = USER_FILE,
+    system_file: str = SYSTEM_FILE,
+) -> Settings:
     """Return what the files say about the host that a person would call ``name``.
 
     The user's file wins over the system's, the first value of a keyword over later ones (ssh_config(5)).
 
+    :param port: wins over both, also in tokens like ``%p``, as ``ssh -p`` does; ``user`` as ``ssh -l``.
     :raises ConfigError: a file cannot be read or understood.
     """
     paths = tuple(str(Path(path).expanduser()) for path in (user_file, system_file))
     try:
-        said = _parsed(paths, tuple(_stamp(path) for path in paths)).lookup(name)
-        port, timeout = said.get("port"), said.get("connecttimeout")
+        said = _parsed(paths, tuple(_stamp(path) for path in paths), port, user).lookup(name)
+        timeout = said.get("connecttimeout")
         return Settings(
             hostname=said["hostname"],
             user=said.get("user"),
-            port=int(port) if port else None,
+            port=int(said["port"]) if "port" in said else None,
             identity_files=tuple(_path(file) for file in said.get("identityfile", []) if file.lower() != "none"),
             identities_only=said.get("identitiesonly", "no").lower() in ("yes", "true"),
             proxy_jump=split_jumps(said.get("proxyjump", "")),
@@ -101,10 +109,13 @@ def _stamp(path: str) -> tuple[int, int]:
     return (found.st_mtime_ns, found.st_size)
 
 
-@lru_cache(maxsize=8)
-def _parsed(paths: tuple[str, ...], stamps: tuple[tuple[int, int], ...]) -> paramiko.SSHConfig:
+@lru_cache(maxsize=64)
+def _parsed(
+    paths: tuple[str, ...], stamps: tuple[tuple[int, int], ...], port: int | None, user: str | None
+) -> paramiko.SSHConfig:
     # One fleet asks for many hosts: read again only when a file changed.
-    lines: list[str] = []
+    lines = [f"Port {port}"] if port else []
+    lines += [f"User {user}"] if user else []
     for path, stamp in zip(paths, stamps, strict=True):
         if stamp != (0, 0):
             lines += ["Host *", *_lines(Path(path), depth=0)]

@@ -75,7 +75,9 @@ def test_variables_and_folder_arrive_as_they_were_given(host: Host, tmp_path: Pa
     folder = tmp_path / "a $(b) 'c'"
     folder.mkdir()
     done = host.run(
-        Command(argv=("sh", "-c", 'printf "%s|%s" "$X" "$PWD"'), effect=READ, cwd=str(folder), env=(("X", "$(id) 'q'"),))
+        Command(
+            argv=("sh", "-c", 'printf "%s|%s" "$X" "$PWD"'), effect=READ, cwd=str(folder), env=(("X", "$(id) 'q'"),)
+        )
     )
     assert done.stdout.decode() == f"$(id) 'q'|{folder}"
 
@@ -108,7 +110,14 @@ def test_a_program_without_input_sees_its_end_at_once(host: Host) -> None:
 
 @pytest.mark.parametrize(
     ("body", "code"),
-    [("exit 1", 1), ("exit 124", 124), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137), ("nosuch", 127)],
+    [
+        ("exit 1", 1),
+        ("exit 124", 124),
+        ("exit 255", 255),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+        ("nosuch", 127),
+    ],
 )
 def test_exit_codes_are_those_that_a_shell_would_give(host: Host, body: str, code: int) -> None:
     with pytest.raises(CommandFailed) as caught:
@@ -155,7 +164,9 @@ def test_the_time_limit_ends_everything_that_was_started(host: Host, tmp_path: P
 def test_the_time_limit_ends_a_program_that_leads_a_group_of_its_own(host: Host, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     with pytest.raises(CommandTimedOut):
-        host.run(script('exec timeout 60 sh -c \'echo $$ >"$1"; exec sleep 60\' x "$1"', str(note), effect=READ, timeout=1))
+        host.run(
+            script('exec timeout 60 sh -c \'echo $$ >"$1"; exec sleep 60\' x "$1"', str(note), effect=READ, timeout=1)
+        )
     assert wait_gone(int(note.read_text()))
 
 
