@@ -7,17 +7,14 @@ import sys
 from collections.abc import Mapping
 from typing import Protocol, TextIO
 
-from rollback_tasks.model.events import Event
+from rollback_tasks.ports import EventSink
 from rollback_tasks.reporting.lines import Clean
 from rollback_tasks.reporting.plain import PlainSink
 from rollback_tasks.reporting.stream import SturdyStream
 
 
-class Sink(Protocol):
-    """An ``EventSink`` that can be closed."""
-
-    def emit(self, event: Event) -> None:
-        """Show one event. Never raises for a stream that is closed."""
+class Sink(EventSink, Protocol):
+    """A sink that holds a terminal and gives it back."""
 
     def close(self) -> None:
         """Give the terminal back; safe to call twice."""

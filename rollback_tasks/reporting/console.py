@@ -11,7 +11,6 @@ from rich.live import Live
 from rich.text import Text
 
 from rollback_tasks.model.events import (
-    Event,
     HostDone,
     PlanReady,
     RunDone,
@@ -67,7 +66,7 @@ class ConsoleSink:
         # Read by the thread that redraws, without the guard: replaced as a whole, never changed.
         self._under_way: tuple[_UnderWay, ...] = ()
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: object) -> None:
         """Show one event. Never raises for a stream that is closed."""
         with self._guard:
             self._follow(event)
@@ -79,13 +78,13 @@ class ConsoleSink:
         with self._guard:
             self._stop()
 
-    def _is_shown(self, event: Event) -> bool:
+    def _is_shown(self, event: object) -> bool:
         if isinstance(event, RunDone):
             return self._shows_outcome
         # With several hosts the steps that went well are seen in the moving part.
         return not (isinstance(event, StepDone) and self._host_count > 1)
 
-    def _follow(self, event: Event) -> None:
+    def _follow(self, event: object) -> None:
         match event:
             case PlanReady():
                 self._host_count = len(event.plan.hosts)

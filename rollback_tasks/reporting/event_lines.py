@@ -22,11 +22,14 @@ from rollback_tasks.reporting.foreign import visible_lines
 from rollback_tasks.reporting.lines import Line, Span, Tone, line
 
 
-def lines(event: Event, *, width: int | None = None) -> Iterator[Line]:
-    """Given an event, yield its lines; a step that only begins has none.
+def lines(event: object, *, width: int | None = None) -> Iterator[Line]:
+    """Given an event, yield its lines; a step that only begins has none. What is no event is shown as its text.
 
     :param width: columns of the terminal, None = any.
     """
+    if not isinstance(event, Event):
+        yield from _said("", str(event))
+        return
     match event:
         case Note():
             yield from _said(event.host, event.text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TextIO
 
-from rollback_tasks.model.events import Event, RunDone
+from rollback_tasks.model.events import RunDone
 from rollback_tasks.reporting import event_lines
 from rollback_tasks.reporting.lines import Clean, plain
 from rollback_tasks.reporting.stream import SturdyStream
@@ -25,7 +25,7 @@ class PlainSink:
         self._shows_outcome = shows_outcome
         self._guard = threading.Lock()
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: object) -> None:
         """Show one event. Never raises for a stream that is closed."""
         if isinstance(event, RunDone) and not self._shows_outcome:
             return

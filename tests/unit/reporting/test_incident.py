@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -220,6 +220,8 @@ def test_foreign_text_in_a_table_stays_in_its_cell(text: str) -> None:
 
 
 @given(_TRICKY)
+@example("a\n```\nb\n`````\nc")
+@example("~~~\n  ```")
 def test_foreign_text_in_a_block_cannot_end_it(text: str) -> None:
     tokens = _MARKDOWN.parse("\n".join(fenced(text)))
     assert [token.type for token in tokens] == ["fence"]

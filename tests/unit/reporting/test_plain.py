@@ -30,7 +30,7 @@ from rollback_tasks.reporting.masking import Masker
 from rollback_tasks.reporting.plain import PlainSink
 
 
-def told(*events: Event, shows_outcome: bool = False) -> str:
+def told(*events: object, shows_outcome: bool = False) -> str:
     stream = io.StringIO()
     sink = PlainSink(stream, clean=Masker(["hunter2"]), shows_outcome=shows_outcome)
     for event in events:
@@ -75,6 +75,10 @@ def told(*events: Event, shows_outcome: bool = False) -> str:
 )
 def test_each_event_has_its_line(event: Event, expected: str) -> None:
     assert told(event) == expected
+
+
+def test_what_is_no_event_is_shown_and_ends_no_run() -> None:
+    assert told("a line", 5) == "a line\n5\n"
 
 
 def test_the_plan_is_shown_whole_and_no_line_is_broken(plan: Plan) -> None:
