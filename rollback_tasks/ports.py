@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from rollback_tasks.shell import Command
 
@@ -114,7 +114,7 @@ class Prompt(Protocol):
 class EventSink(Protocol):
     """Takes events (``model.events``) and shows them, or not."""
 
-    def emit(self, event: object) -> None:
+    def emit(self, event: Any) -> None:
         """Show one event. Must not raise for a closed output."""
 
 
@@ -132,6 +132,9 @@ class Laptop(Protocol):
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, None where there is none."""
+
+    def digest(self, path: str) -> str | None:
+        """Return a file's SHA-256 in hex, read in bounded memory; None where there is none."""
 
 
 class Receiver(Protocol):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import unquote
 
 from rollback_tasks.shell import Command, Effect, Secret, script
 
@@ -110,3 +111,23 @@ def pointed_at(environment: tuple[tuple[str, Secret], ...], *, live: str, other:
         return other if value == live and is_name else value
 
     return tuple((name, value.map(partial(change, name))) for name, value in environment)
+
+
+_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#@:]*:(?P<word>[^/?#@]*)@")
+
+
+def secret_parts(environment: tuple[tuple[str, Secret], ...]) -> tuple[Secret, ...]:
+    """Return what must never be shown: values of variables that are called after a secret, and the passwords of
+    urls as they stand there and decoded."""
+    found = []
+    for name, value in environment:
+        if re.search(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN", name.upper()):
+            found.append(value)
+        word = value.map(_password)
+        found += [word, word.map(unquote)]
+    return tuple(secret for secret in found if secret != Secret(""))
+
+
+def _password(url: str) -> str:
+    found = _PASSWORD.match(url)
+    return found["word"] if found else ""

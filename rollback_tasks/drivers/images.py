@@ -33,6 +33,17 @@ def read_listing(text: str) -> dict[str, str]:
     return found
 
 
+def find(images: Mapping[str, str], reference: str) -> str | None:
+    """Return the image id that ``reference`` means among the listed ``images``; None where it means none.
+
+    A name without a tag means ``latest`` (docker's rule).
+    """
+    if reference in images:
+        return images[reference]
+    has_tag = ":" in reference.rpartition("/")[2] or "@" in reference
+    return None if has_tag else images.get(f"{reference}:latest")
+
+
 def pin_name(project: str, service: str, key: str) -> str:
     """Return the tag that keeps an image from a prune.
 

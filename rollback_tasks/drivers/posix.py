@@ -20,6 +20,7 @@ say standalone "$(docker-compose version --short 2>/dev/null)"
 say bash "$(command -v bash)"
 say folder "$([ -d "$1" ] && echo yes)"
 say checkout "$([ -d "$1" ] && git -C "$1" rev-parse --show-toplevel 2>/dev/null)"
+say env_project "$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' "$1/.env" 2>/dev/null | tail -n 1)"
 say writable "$([ -w "$1" ] && echo yes)"
 free() {
   place=$2
@@ -33,12 +34,14 @@ free docker_kib "$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """Answer of ``survey``. Sizes in bytes; ``problem`` says what a rollback would miss."""
+    """Answer of ``survey``. Sizes in bytes; ``problem`` says what a rollback would miss; ``env_project`` is the
+    compose project that the checkout's ``.env`` names."""
 
     tools: Tools
     now: float
     backup_free_bytes: int
     docker_free_bytes: int
+    env_project: str = ""
     problem: str = ""
 
 
@@ -71,6 +74,7 @@ def read_survey(text: str) -> Survey:
         now=float(said["now"]),
         backup_free_bytes=_kib(said.get("backup_kib", "")),
         docker_free_bytes=_kib(said.get("docker_kib", "")),
+        env_project=said.get("env_project", "").strip("'\""),
         problem=_missing(said, tools),
     )
 

@@ -53,7 +53,8 @@ class RehearseDowngrade(BaseStep):
     def postcondition(self) -> tuple[Check, ...]:
         """The scratch database is where the live one will be; the live one did not move."""
         there = scratch.scratch_name(self.project_.database, self.run_id)
+        reached = postgres.has_schema(self.project_, self.after, database=there)
         return (
-            Check("the rehearsal reached the target's schema", postgres.has_schema(self.project_, self.after, database=there)),
+            Check("the rehearsal reached the target's schema", reached),
             Check("the live schema did not move", postgres.has_schema(self.project_, self.live)),
         )

@@ -1,0 +1,195 @@
+"""What the tasks that list something say: a table for people, fields for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rollback_tasks.cli.boundary import Answer
+from rollback_tasks.errors import ExitCode, RollbackError
+from rollback_tasks.flows.inspect import Inspected
+from rollback_tasks.flows.releases import HostReleases
+from rollback_tasks.model.outcome import worst
+from rollback_tasks.model.release import Backup, Release
+from rollback_tasks.reporting.amounts import size
+from rollback_tasks.reporting.tables import Column, table
+
+
+def _answer(text: str, hosts: Sequence[Mapping[str, Any]], errors: Sequence[RollbackError | None]) -> Answer:
+    """Return the answer of all hosts; a host that could not be asked says why and decides the exit code."""
+    failed = [error for error in errors if error is not None]
+    said = "".join(f"{line}\n" for error in failed for line in str(error).splitlines())
+    code = worst([error.exit_code for error in failed])
+    return Answer(text=text + said, fields={"hosts": list(hosts)}, exit_code=code)
+
+
+def _error(error: RollbackError | None) -> dict[str, Any]:
+    return {"error": None if error is None else error.brief, "next": error.hint or None if error else None}
+
+
+def _release(release: Release) -> dict[str, Any]:
+    return {
+        "id": release.id,
+        "names": list(release.names),
+        "commit": release.commit,
+        "images": dict(release.images),
+        "schema": list(release.schema),
+        "status": release.status.value,
+        "recorded_at": release.recorded_at or None,
+        "reason": release.reason,
+    }
+
+
+def releases(found: Sequence[HostReleases]) -> Answer:
+    """Return the ledgers of hosts, newest release first; ``*`` stands at what runs."""
+    rows = []
+    hosts = []
+    for host in found:
+        known = list(reversed(host.releases))
+        if host.current is not None and host.current.id not in [release.id for release in known]:
+            known.insert(0, host.current)
+        for release in known:
+            runs = host.current is not None and release.id == host.current.id
+            rows.append(
+                (
+                    host.host,
+                    "*" if runs else "",
+                    release.label,
+                    release.status.value,
+                    release.commit[:12],
+                    ", ".join(release.schema),
+                    release.recorded_at,
+                    release.id,
+                    release.reason,
+                )
+            )
+        hosts.append(
+            {
+                "host": host.host,
+                "current": _release(host.current) if host.current else None,
+                "releases": [_release(release) for release in reversed(host.releases)],
+                "damaged_lines": host.damaged,
+                **_error(host.error),
+            }
+        )
+    columns = ("host", "runs", "release", "status", "commit", "schema", "recorded", "id", "reason")
+    return _answer(table(columns, rows), hosts, [host.error for host in found])
+
+
+def backups(found: Sequence[Inspected]) -> Answer:
+    """Return the backups that hosts have, newest first."""
+    rows = []
+    hosts = []
+    for host in found:
+        known = host.facts.backups if host.facts else ()
+        rows += [
+            (
+                host.host,
+                b.name,
+                size(b.size_bytes),
+                b.level.value,
+                b.taken_at,
+                sum(b.counts.values()),
+                ", ".join(b.schema),
+            )
+            for b in known
+        ]
+        hosts.append({"host": host.host, "backups": [_backup(backup) for backup in known], **_error(host.error)})
+    columns = (
+        "host",
+        "backup",
+        Column("size", is_number=True),
+        "proven",
+        "taken",
+        Column("rows", is_number=True),
+        "schema",
+    )
+    return _answer(table(columns, rows), hosts, [host.error for host in found])
+
+
+def _backup(backup: Backup) -> dict[str, Any]:
+    return {
+        "name": backup.name,
+        "path": backup.path,
+        "sha256": backup.sha256,
+        "bytes": backup.size_bytes,
+        "verified": backup.level.value,
+        "taken_at": backup.taken_at,
+        "schema": list(backup.schema),
+        "counts": dict(backup.counts),
+        "run_id": backup.run_id,
+    }
+
+
+def status(found: Sequence[Inspected]) -> Answer:
+    """Return the fleet in one table."""
+    rows = []
+    hosts = []
+    for host in found:
+        facts, current = host.facts, host.current
+        if facts is None or current is None:
+            rows.append((host.host, "unreachable", "", "", "", "", "", ""))
+            hosts.append({"host": host.host, **_error(host.error)})
+            continue
+        newest = next(iter(facts.backups), None)
+        holder = f"{facts.lock.operator}@{facts.lock.laptop} {facts.lock.run_id}" if facts.lock else ""
+        unfinished = ", ".join(facts.unfinished)
+        rows.append(
+            (
+                host.host,
+                "healthy" if facts.is_healthy else f"unhealthy ({facts.health_detail[:40]})",
+                current.label,
+                current.status.value,
+                current.commit[:12] + ("+" if facts.git.dirty else ""),
+                ", ".join(current.schema) or facts.database_problem[:40],
+                f"{newest.taken_at} {newest.level.value}" if newest else "",
+                holder or (f"unfinished: {unfinished}" if unfinished else ""),
+            )
+        )
+        hosts.append(
+            {
+                "host": host.host,
+                "healthy": facts.is_healthy,
+                "health": facts.health_detail,
+                "current": _release(current),
+                "branch": facts.git.branch,
+                "dirty": list(facts.git.dirty),
+                "containers": [
+                    {"service": c.service, "name": c.name, "state": c.state, "image": c.image, "restarts": c.restarts}
+                    for c in facts.containers
+                ],
+                "database": None
+                if facts.database is None
+                else {
+                    "version": facts.database.version,
+                    "bytes": facts.database.size_bytes,
+                    "schema": list(facts.database.schema),
+                },
+                "backup": _backup(newest) if newest else None,
+                "lock": None if facts.lock is None else facts.lock.run_id,
+                "unfinished": list(facts.unfinished),
+                "compose": f"{' '.join(facts.tools.compose)} {facts.tools.compose_version}",
+                **_error(host.error),
+            }
+        )
+    columns = ("host", "health", "release", "status", "commit", "schema", "newest backup", "lock")
+    return _answer(table(columns, rows), hosts, [host.error for host in found])
+
+
+def findings(found: Sequence[Inspected]) -> Answer:
+    """Return every check of every host; a problem decides the exit code."""
+    rows = []
+    hosts = []
+    for host in found:
+        rows += [(host.host, f.check, "PROBLEM" if f.problem else "ok", f.problem or f.says) for f in host.findings]
+        hosts.append(
+            {
+                "host": host.host,
+                "checks": [{"check": f.check, "ok": not f.problem, "text": f.problem or f.says} for f in host.findings],
+                **_error(host.error),
+            }
+        )
+    answer = _answer(table(("host", "check", "result", "says"), rows), hosts, [host.error for host in found])
+    has_problem = any(finding.problem for host in found for finding in host.findings)
+    code = worst([answer.exit_code, ExitCode.PROBLEMS if has_problem else ExitCode.DONE])
+    return Answer(text=answer.text, fields=answer.fields, exit_code=code)

@@ -1,0 +1,181 @@
+"""Where ports meet what they stand for. The only module that knows transport and reporting both."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rollback_tasks.cli.boundary import say, visible
+from rollback_tasks.cli.options import Options
+from rollback_tasks.cli.state import state_folder
+from rollback_tasks.config import loader
+from rollback_tasks.config.schema import HostConfig, Inventory
+from rollback_tasks.config.select import select
+from rollback_tasks.errors import StepFailed
+from rollback_tasks.flows.world import World
+from rollback_tasks.model.outcome import RunReport
+from rollback_tasks.model.plan import Plan
+from rollback_tasks.model.request import RollbackRequest
+from rollback_tasks.ports import Host
+from rollback_tasks.reporting import incident
+from rollback_tasks.reporting.choose import Sink, choose
+from rollback_tasks.reporting.masking import Masker
+from rollback_tasks.reporting.rendering import Rendering
+from rollback_tasks.transport.clock import SystemClock
+from rollback_tasks.transport.laptop import LocalLaptop
+from rollback_tasks.transport.readonly import ReadOnlyHost
+
+_masker = Masker()
+
+
+def rendering() -> Rendering:
+    """Return what renders a report on standard output."""
+    return Rendering(clean=_masker)
+
+
+def sink() -> Sink:
+    """Return where progress goes: standard error."""
+    return choose(clean=_masker)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wired:
+    """One command's inventory, hosts and world."""
+
+    inventory: Inventory
+    configs: tuple[HostConfig, ...]
+    world: World
+    operator: str
+    laptop: str
+    began: float
+
+    def request(self, options: Options, *, to: str | None = None, accepted: Sequence[str] = ()) -> RollbackRequest:
+        """Return what was asked for."""
+        return RollbackRequest(
+            task=options.task,
+            run_id=run_id(self.began),
+            now=self.began,
+            operator=self.operator,
+            laptop=self.laptop,
+            to=to,
+            accepted_losses=frozenset(name.strip() for given in accepted for name in given.split(",") if name.strip()),
+            reason=options.reason,
+            is_confirmed=options.is_confirmed,
+            is_dry_run=options.is_dry_run,
+            max_failures=options.fleet.max_failures,
+        )
+
+
+def run_id(now: float) -> str:
+    """Return the name of a run: its time in UTC and four hex digits. ``now`` in seconds since the epoch."""
+    return f"{datetime.fromtimestamp(now, UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(2)}"
+
+
+def wire(options: Options) -> Wired:
+    """Read the inventory, choose the hosts and put the world together; nothing is connected yet.
+
+    :raises UsageError: the inventory has problems, or no host is meant.
+    """
+    inventory = loader.load(loader.find(options.hosts_file, tasks_folder=Path(__file__).parents[2]))
+    configs = select(inventory, options.hosts)
+    if inventory.webhook is not None:
+        _masker.add(inventory.webhook.reveal())
+    began = time.time()
+    operator = getpass.getuser()
+    laptop = LocalLaptop(state_folder(os.environ))
+    writer = _ReportWriter(inventory=inventory, laptop=laptop, operator=operator, reason=options.reason)
+    world = World(
+        connect=_Connector(),
+        read_only=ReadOnlyHost,
+        laptop=laptop,
+        clock=SystemClock(),
+        prompt=TerminalPrompt(),
+        sink=sink(),
+        save_report=writer,
+        hide=lambda secret: _masker.add(secret.reveal()),
+    )
+    return Wired(
+        inventory=inventory,
+        configs=configs,
+        world=world,
+        operator=operator,
+        laptop=socket.gethostname(),
+        began=began,
+    )
+
+
+class _Connector:
+    """Opens connections; the heavy libraries are loaded with the first one."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+
+    def __call__(self, config: HostConfig) -> Host:
+        with self._guard:
+            from rollback_tasks.transport.connect import SshTarget, connect
+        return connect(
+            SshTarget(
+                name=config.name,
+                hostname=config.hostname,
+                port=config.port,
+                user=config.user,
+                identity_file=config.identity_file,
+                proxy_jump=config.proxy_jump,
+                known_hosts_file=config.known_hosts_file,
+            )
+        )
+
+
+class TerminalPrompt:
+    """Asks on standard error, reads from standard input; both must be terminals."""
+
+    @property
+    def is_interactive(self) -> bool:
+        """True where somebody can answer."""
+        return bool(sys.stdin and sys.stderr and sys.stdin.isatty() and sys.stderr.isatty())
+
+    def confirm(self, question: str, *, expect: str | None = None) -> bool:
+        """Ask; the default is no."""
+        tail = ": " if expect is not None else " [y/N] "
+        sys.stderr.write(visible(question) + tail)
+        sys.stderr.flush()
+        answer = sys.stdin.readline().strip()
+        return answer == expect if expect is not None else answer.lower() in ("y", "yes")
+
+
+@dataclass(slots=True, kw_only=True)
+class _ReportWriter:
+    """Writes the incident report of a run to the laptop."""
+
+    inventory: Inventory
+    laptop: LocalLaptop
+    operator: str
+    reason: str
+    _clock: SystemClock = field(default_factory=SystemClock)
+
+    def __call__(self, report: RunReport, plan: Plan | None) -> str | None:
+        text = incident.markdown(
+            report,
+            plan,
+            self.inventory.contacts,
+            ended_at=datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            operator=self.operator,
+            reason=self.reason,
+            clean=_masker,
+        )
+        path = str(state_folder(os.environ) / "runs" / report.run_id / "report.md")
+        try:
+            self.laptop.write(path, text.encode())
+        except StepFailed as error:
+            say(f"the report could not be written: {error.brief}")
+            return None
+        return path

@@ -1,0 +1,67 @@
+"""The health gate: conditions, not naps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rollback_tasks.errors import CommandFailed, StepFailed
+from rollback_tasks.model.plan import Gate
+from rollback_tasks.ports import Clock, Host, HttpAnswer
+
+_WATCH_EVERY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """When the first good answer of the lasting series came, by the monotonic clock."""
+
+    first_good: float
+
+
+def pass_gate(gate: Gate, host: Host, clock: Clock) -> Passed:
+    """Ask until the application is healthy and stays so through the soak.
+
+    :raises StepFailed: it did not become healthy in time, did not stay so, or its containers keep dying.
+    """
+    deadline = clock.monotonic() + gate.timeout
+    next_watch = clock.monotonic() + _WATCH_EVERY
+    good_since: float | None = None
+    last = HttpAnswer(0, problem="it was not asked yet")
+    while True:
+        asked = clock.monotonic()
+        last = host.http_get(gate.url, timeout=max(1.0, min(5.0, gate.timeout)))
+        now = clock.monotonic()
+        if last.is_ok:
+            good_since = good_since if good_since is not None else now
+            if now - good_since >= gate.soak:
+                _watch(gate, host)
+                return Passed(good_since)
+        else:
+            good_since = None
+            if now >= deadline:
+                late = f"{gate.url} was not healthy within {gate.timeout:g} s: {describe(last)}"
+                raise StepFailed(late, host=host.name)
+        if now >= next_watch and not last.is_ok:
+            _watch(gate, host)
+            next_watch = clock.monotonic() + _WATCH_EVERY
+        clock.sleep(max(0.0, gate.interval - (clock.monotonic() - asked)))
+
+
+def _watch(gate: Gate, host: Host) -> None:
+    """Raise StepFailed as soon as waiting is pointless."""
+    if gate.watch is None:
+        return
+    try:
+        done = host.run(gate.watch)
+    except CommandFailed as error:
+        raise StepFailed("the state of the containers cannot be read", details=error.details, host=host.name) from error
+    if done.exit_code != 0:
+        raise StepFailed(done.error_text.strip() or "the containers do not live", host=host.name)
+
+
+def describe(answer: HttpAnswer) -> str:
+    """Return an answer in a few words."""
+    if answer.status == 0:
+        return answer.problem or "no answer"
+    body = answer.body[:120].decode("utf-8", "replace").strip()
+    return f"HTTP {answer.status}" + (f" {body}" if body else "")

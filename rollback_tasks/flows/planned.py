@@ -1,0 +1,68 @@
+"""From a session to the plan of its host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollback_tasks.drivers.alembic_run import secret_parts
+from rollback_tasks.errors import UsageError
+from rollback_tasks.execution import gather_target
+from rollback_tasks.flows.session import Session
+from rollback_tasks.flows.world import World
+from rollback_tasks.model.plan import HostPlan
+from rollback_tasks.model.release import Release
+from rollback_tasks.model.request import RollbackRequest
+from rollback_tasks.model.verdict import Verdict
+from rollback_tasks.planning import target
+from rollback_tasks.planning.migrations import count_targets, decide, differences
+from rollback_tasks.planning.planner import TargetFacts, plan_host
+
+
+def plan_session(session: Session, request: RollbackRequest, world: World) -> HostPlan:
+    """Return the plan of a host; only READ commands are run.
+
+    :raises UsageError: ``--to`` names nothing that the host knows.
+    """
+    facts, project = session.facts, session.project
+    current = target.current_release(facts, project)
+    choice = target.choose(facts, current, request.to, session.gathered.resolved)
+    if choice.is_unknown:
+        raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=facts.host)
+    details = TargetFacts(current_services=session.gathered.services)
+    if choice.release is not None and not choice.stays_because:
+        details = _look(session, choice.release, world)
+    return plan_host(request, project, session.settings, facts, current, choice, details)
+
+
+def _look(session: Session, release: Release, world: World) -> TargetFacts:
+    """Ask the host for what the way to ``release`` is made of, and judge it."""
+    host = world.read_only(session.host)
+    project, facts = session.project, session.facts
+    way = gather_target.look_at(host, project, facts, release.commit)
+    for secret in secret_parts(way.deployed.environment) if way.deployed else ():
+        world.hide(secret)
+    details = TargetFacts(
+        services=way.services,
+        services_problem=way.services_problem,
+        current_services=session.gathered.services,
+        deployed=way.deployed,
+        verdict_problem=way.problem,
+    )
+    if way.problem or facts.database is None:
+        return details
+
+    def judge(counts: dict[tuple[str, str], int] | None) -> Verdict:
+        assert facts.database is not None
+        return decide(
+            live=facts.database.schema,
+            deployed=way.deployed_scripts,
+            target_graph=way.target_scripts,
+            target_heads=release.schema or None,
+            counts=counts,
+        )
+
+    verdict = judge(None)
+    if verdict.losses:
+        verdict = judge(gather_target.count(host, project, count_targets(verdict.losses)))
+    told = differences(way.deployed_scripts, way.commit_scripts) if way.is_read_from_image else ()
+    return replace(details, verdict=replace(verdict, warnings=(*verdict.warnings, *told)))

@@ -1,0 +1,91 @@
+"""Settle a run that was left unfinished: put the host back with what the run itself wrote down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rollback_tasks.config.schema import HostConfig
+from rollback_tasks.errors import RollbackError, UsageError
+from rollback_tasks.execution import journal, lock
+from rollback_tasks.flows.reports import described
+from rollback_tasks.flows.session import Session, close_all, open_all, untouched
+from rollback_tasks.flows.world import World
+from rollback_tasks.model import events
+from rollback_tasks.model.outcome import HostReport, Outcome, RunReport, StepRecord, StepState
+from rollback_tasks.model.request import RollbackRequest
+from rollback_tasks.planning import target
+
+
+def abort(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:
+    """Run the compensations of every unfinished run on the hosts, newest first, and free the lock.
+
+    Works from any laptop: all that is needed lies on the host.
+
+    :raises UsageError: nobody can answer and ``--yes`` was not given.
+    """
+    if not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
+        raise UsageError(
+            "nobody can answer the question: there is no terminal",
+            details="nothing was changed",
+            hint="add --yes to go on without a question.",
+        )
+    sessions, errors = open_all(configs, world)
+    reports = {name: untouched(name, error) for name, error in errors.items()}
+    try:
+        for session in sessions:
+            try:
+                reports[session.config.name] = _settle(session, request, world)
+            except RollbackError as error:
+                reports[session.config.name] = untouched(session.config.name, error)
+    finally:
+        close_all(sessions)
+    hosts = tuple(reports[config.name] for config in configs)
+    report = RunReport(
+        task=request.task,
+        run_id=request.run_id,
+        hosts=hosts,
+        next=next((host.hint for host in hosts if host.hint), None),
+    )
+    world.sink.emit(events.RunDone(report))
+    return report
+
+
+def _settle(session: Session, request: RollbackRequest, world: World) -> HostReport:
+    facts = session.facts
+    name = session.config.name
+    owner = facts.lock
+    runs = facts.unfinished or ((owner.run_id,) if owner else ())
+    current = described(target.current_release(facts, session.project))
+    if not runs:
+        why = {"noop_reason": "no run is unfinished"}
+        return HostReport(host=name, outcome=Outcome.NOOP, left=current, reached=current, extra=why)
+    if request.is_dry_run:
+        return HostReport(host=name, outcome=Outcome.PLANNED, left=current, extra={"runs": list(runs)})
+    if not request.is_confirmed:
+        who = f" of {owner.operator} on {owner.laptop}, alive {owner.heartbeat_age:.0f} s ago" if owner else ""
+        if not world.prompt.confirm(f"Put {name} back to what it was before run {', '.join(runs)}{who}?"):
+            return HostReport(host=name, outcome=Outcome.DECLINED, left=current)
+    steps: list[StepRecord] = []
+    for run_id in runs:
+        if run_id not in facts.unfinished:
+            lock.release(session.host, session.project, run_id)
+            continue
+        done = session.host.run(journal.unwind(session.project, run_id, "laptop"))
+        for line in done.text.splitlines():
+            state, _, kind = line.partition(" ")
+            is_done = state == "compensated"
+            world.sink.emit(events.Compensated(name, kind, is_done))
+            steps.append(StepRecord(kind, StepState.COMPENSATED if is_done else StepState.COMPENSATION_FAILED))
+        if done.exit_code != 0:
+            place = f"{session.project.run_folder(run_id)}/undo"
+            elsewhere = done.exit_code == journal.DECIDED_ELSEWHERE
+            return HostReport(
+                host=name,
+                outcome=Outcome.STRANDED,
+                steps=tuple(steps),
+                left=current,
+                error="somebody else decides over this run" if elsewhere else "not every step could be undone",
+                hint=f"see the logs in {place} on {name}, then run this command again.",
+            )
+        lock.release(session.host, session.project, run_id)
+    return HostReport(host=name, outcome=Outcome.DONE, left=current, steps=tuple(steps), extra={"runs": list(runs)})

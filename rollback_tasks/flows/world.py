@@ -1,0 +1,32 @@
+"""Everything outside that a flow may touch, handed in by wiring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rollback_tasks.config.schema import HostConfig
+from rollback_tasks.model.outcome import RunReport
+from rollback_tasks.model.plan import Plan
+from rollback_tasks.ports import Clock, EventSink, Host, Laptop, Prompt
+from rollback_tasks.shell import Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The ports of one run.
+
+    :param connect: a connection to a host; raises Unreachable.
+    :param read_only: the same host, refusing whatever is not READ.
+    :param save_report: writes the report for people and returns its path; None where it could not.
+    :param hide: from now on this value is masked in everything that is shown or saved.
+    """
+
+    connect: Callable[[HostConfig], Host]
+    read_only: Callable[[Host], Host]
+    laptop: Laptop
+    clock: Clock
+    prompt: Prompt
+    sink: EventSink
+    save_report: Callable[[RunReport, Plan | None], str | None]
+    hide: Callable[[Secret], None]

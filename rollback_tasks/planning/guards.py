@@ -1,0 +1,123 @@
+"""What makes a rollback impossible, and what the operator should know before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rollback_tasks.drivers.compose import Service
+from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.model.plan import Blocker
+from rollback_tasks.model.project import Project
+from rollback_tasks.model.release import BackupLevel
+from rollback_tasks.model.verdict import Loss, Verdict, VerdictKind
+
+# A custom-format dump of text rows is a seventh to a third of the database; indexes are not in it.
+_DUMP_SHARE = 0.35
+_RESTORE_SHARE = 1.3
+
+
+def blockers(
+    facts: HostFacts, project: Project, verdict: Verdict | None, unaccepted: tuple[Loss, ...]
+) -> Iterator[Blocker]:
+    """Yield every reason why this host cannot be rolled back like this."""
+    if facts.database is None:
+        yield Blocker(
+            f"the database cannot be reached: {facts.database_problem}",
+            f"start it (`docker start` its container on {facts.host}), then plan again; "
+            f"`inv rollback.docker --host {facts.host}` needs no database.",
+        )
+        return
+    yield from _room(facts, project, verdict)
+    if verdict is None:
+        return
+    if not verdict.is_possible:
+        yield Blocker(f"{verdict.kind.value}: {verdict.explanation}", _restore_hint(facts))
+    elif unaccepted:
+        names = ",".join(sorted({loss.name for loss in unaccepted}))
+        yield Blocker(
+            "the downgrade loses " + ", ".join(str(loss) for loss in unaccepted),
+            f"to accept exactly that, add --accept-data-loss {names}",
+        )
+    if verdict.commands and facts.database.prepared:
+        yield Blocker(
+            f"prepared transactions hold the database: {', '.join(facts.database.prepared)}",
+            "commit or roll them back (COMMIT PREPARED, ROLLBACK PREPARED), then plan again.",
+        )
+
+
+def _room(facts: HostFacts, project: Project, verdict: Verdict | None) -> Iterator[Blocker]:
+    """Yield a blocker where the dump, or the copies of the database, cannot fit."""
+    assert facts.database is not None
+    size = facts.database.size_bytes
+    last = next((backup.size_bytes for backup in facts.backups), None)
+    dump = round(last * 1.5 if last else size * _DUMP_SHARE)
+    if facts.backup_free_bytes < dump:
+        yield Blocker(
+            f"no room for the backup: {_size(facts.backup_free_bytes)} free in {project.backup_folder}, "
+            f"about {_size(dump)} needed",
+            f"free some, or set backups.remote_dir of {facts.host} to a larger disk.",
+        )
+    copies = _RESTORE_SHARE * (2 if verdict and verdict.commands else 1)
+    if facts.database.free_bytes < size * copies:
+        yield Blocker(
+            f"no room for the scratch copies of the database: {_size(facts.database.free_bytes)} free where it lies, "
+            f"about {_size(round(size * copies))} needed",
+            "free some on the disk of the database's volume, then plan again.",
+        )
+
+
+def _restore_hint(facts: HostFacts) -> str:
+    proven = [backup for backup in facts.backups if backup.level is BackupLevel.RESTORED]
+    if not proven:
+        return (
+            f"the way to that schema is a restore (`inv rollback.restore --host {facts.host} --backup NAME`), "
+            "but this host has no proven backup."
+        )
+    newest = proven[0]
+    return (
+        f"the way to that schema is a restore: `inv rollback.restore --host {facts.host} --backup {newest.name}` "
+        f"(the newest proven backup, of {newest.taken_at}; rows written since would be lost)."
+    )
+
+
+def warnings(
+    facts: HostFacts,
+    project: Project,
+    verdict: Verdict | None,
+    services: tuple[Mapping[str, Service], Mapping[str, Service]],
+) -> Iterator[str]:
+    """Yield what the operator should know. ``services``: of the compose file now, and of the target's."""
+    now, then = services
+    if facts.git.dirty:
+        shown = ", ".join(facts.git.dirty[:5]) + (" ..." if len(facts.git.dirty) > 5 else "")
+        yield f"uncommitted changes in the work tree are saved first: {shown}"
+    before, after = now.get(project.db_service), then.get(project.db_service)
+    if before and after and before.image != after.image:
+        yield f"the database's image differs ({before.image}, then {after.image}); the database service is left alone"
+    if verdict and verdict.commands and facts.database:
+        addresses = {a for c in facts.containers if c.service in project.app_services for a in c.networks.values()}
+        ours = [s for s in facts.database.sessions if s.address in addresses or s.application.startswith("rollback")]
+        others = [session for session in facts.database.sessions if session not in ours]
+        for session in others[:5]:
+            yield (
+                f"session {session.pid} of {session.user} ({session.application or 'unnamed'}, "
+                f"{session.address or 'local'}) is none of the application's; it is ended for the copy"
+            )
+    if verdict:
+        yield from verdict.warnings
+        if verdict.kind is VerdictKind.DOWNGRADE_LOSSY:
+            yield "what the downgrade drops stays in the backup and in the copy of the database"
+    if abs(facts.clock_skew) > 30:
+        yield f"the host's clock is {abs(facts.clock_skew):.0f} s {'ahead' if facts.clock_skew > 0 else 'behind'}"
+    if not facts.is_healthy:
+        yield f"the application is not healthy now: {facts.health_detail}"
+
+
+def _size(count: int) -> str:
+    """Return bytes as people read them."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError("unreachable")
