@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The effects reach a flow as ports: only cli/wiring builds them.
     "flows": _STEPS | {"planning", "execution", "config"},
     "sandbox": _MODEL,
-    "cli": _STEPS | {"planning", "execution", "config", "flows", "sandbox"},
+    # Any task may have its answer laid out by reporting; what reaches a host is built by cli/wiring alone.
+    "cli": _STEPS | {"planning", "execution", "config", "flows", "sandbox", "reporting"},
     "cli.wiring": _STEPS | {"planning", "execution", "config", "flows", "sandbox", "transport", "reporting"},
 }
 
@@ -46,6 +47,7 @@ LIBRARIES = {
     "invoke": {"cli"},
     "fabric": {"transport"},
     "paramiko": {"transport"},
+    "cryptography": {"transport"},  # comes with paramiko, whose errors it raises
     "psycopg": {"transport"},
     "rich": {"reporting"},
     "yaml": {"config", "drivers"},  # hosts.yaml, and compose files as they stand at a commit
@@ -141,7 +143,7 @@ def impurities(path: Path, tree: ast.AST) -> list[str]:
     ]
     for node in ast.walk(tree):
         match node:
-            case ast.Attribute(attr=name) if name in ASKS_FOR_NOW:
+            case ast.Call(func=ast.Attribute(attr=name)) if name in ASKS_FOR_NOW:
                 found.append(f"{where}:{node.lineno} asks for {name}")
             case ast.Call(func=ast.Name(id="open" | "input" as name)):
                 found.append(f"{where}:{node.lineno} calls {name}()")
@@ -246,8 +248,8 @@ BROKEN = [
         ["planning/x.py:1 (planning) imports rollback_tasks.execution.lock.Lock"],
     ),
     ("steps/x.py", "import requests", ["steps/x.py:1 (steps) imports requests"]),
-    ("cli/x.py", "import rollback_tasks.reporting", ["cli/x.py:1 (cli) imports rollback_tasks.reporting"]),
-    ("cli/wiring.py", "import rollback_tasks.reporting\nimport invoke", []),
+    ("cli/x.py", "import rollback_tasks.transport", ["cli/x.py:1 (cli) imports rollback_tasks.transport"]),
+    ("cli/wiring.py", "import rollback_tasks.transport\nimport invoke", []),
     ("steps/x.py", "from rollback_tasks.drivers.git import head\nfrom rollback_tasks.steps import y", []),
 ]
 
@@ -265,7 +267,7 @@ IMPURE = [
     ("open('x')", ["planning/x.py:1 calls open()"]),
     ("print(1)", ["planning/x.py:1 prints"]),
     ("import sys\nsys.exit(1)", ["planning/x.py:1 imports sys", "planning/x.py:2 ends the process"]),
-    ("from pathlib import PurePosixPath\nimport datetime\nimport json", []),
+    ("from pathlib import PurePosixPath\nimport datetime\nimport json\nrequest.now", []),
 ]
 
 

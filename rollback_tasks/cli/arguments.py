@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from invoke import Collection, Exit, ParseError, Program
 from invoke.parser import Parser
+from invoke.parser.context import ParserContext
 
 from rollback_tasks.cli.boundary import Boundary, Result
 from rollback_tasks.cli.state import state_folder
@@ -45,9 +46,14 @@ def problem_with(words: Sequence[str], ns: Collection) -> UsageError | None:
     """Given a command line without the program's name, return what is wrong with it."""
     program = Program()
     core = Parser(initial=program.initial_context, ignore_unknown=True).parse_argv(list(words))
-    contexts = ns.to_contexts()
+    names = [name for primary, aliases in ns.task_names.items() for name in (primary, *aliases)]
+    # Only the tasks that are named: Invoke reads the flags of all of them in a moment, once is slow enough.
+    contexts = [
+        ParserContext(name=primary, aliases=aliases, args=ns[primary].get_arguments())
+        for primary, aliases in ns.task_names.items()
+        if not {primary, *aliases}.isdisjoint(words)
+    ]
     parser = Parser(initial=program.initial_context, contexts=contexts)
-    names = list(parser.contexts)
     try:
         parser.parse_argv(core.unparsed)
     except ParseError as error:
