@@ -25,13 +25,13 @@ members() {
   done
 }
 round=0
-while [ "$round" -le 160 ]; do
+while [ "$round" -le 70 ]; do
   left=$(members)
   if [ -z "$left" ]; then exit 0; fi
   if [ "$round" -eq 0 ]; then kill -s TERM -- $left 2>/dev/null; fi
-  if [ "$round" -ge 100 ]; then kill -s KILL -- $left 2>/dev/null; fi
+  if [ "$round" -ge 40 ]; then kill -s KILL -- $left 2>/dev/null; fi
   round=$((round + 1))
-  sleep 0.05 2>/dev/null || sleep 1
+  sleep 0.1 2>/dev/null || sleep 1
 done
 exit 1
 """

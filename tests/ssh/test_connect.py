@@ -113,7 +113,7 @@ class TestSshConfig:
     def test_a_file_that_cannot_be_understood_is_named(self, sshd: Any, home: Path) -> None:
         (home / ".ssh" / "config").write_text("Host *\n  Port ssh\n")
         with pytest.raises(ConfigError, match=re.escape(str(home / ".ssh" / "config"))):
-            sshd.connect()
+            sshd.connect(port=None)
 
     def test_connecttimeout_holds_where_the_caller_is_silent(self, home: Path, mute: int) -> None:
         (home / ".ssh" / "config").write_text("ConnectTimeout 1\n")
