@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rollback_tasks.cli.boundary import say, visible
 from rollback_tasks.cli.options import Options
-from rollback_tasks.cli.state import state_folder
+from rollback_tasks.cli.state import cache_folder, state_folder
 from rollback_tasks.config import loader
 from rollback_tasks.config.schema import HostConfig, Inventory
 from rollback_tasks.config.select import select
@@ -33,6 +34,9 @@ from rollback_tasks.reporting.rendering import Rendering
 from rollback_tasks.transport.clock import SystemClock
 from rollback_tasks.transport.laptop import LocalLaptop
 from rollback_tasks.transport.readonly import ReadOnlyHost
+
+if TYPE_CHECKING:
+    from rollback_tasks.sandbox.sandbox import Sandbox
 
 _masker = Masker()
 
@@ -73,6 +77,20 @@ class Wired:
             is_dry_run=options.is_dry_run,
             max_failures=options.fleet.max_failures,
         )
+
+
+def sandbox() -> Sandbox:
+    """Return this user's sandbox; nothing is started yet."""
+    from rollback_tasks.sandbox.sandbox import Sandbox
+    from rollback_tasks.transport.local import LocalHost
+
+    return Sandbox(
+        LocalHost(),
+        state=str(state_folder(os.environ) / "sandbox"),
+        cache=str(cache_folder(os.environ) / "sandbox"),
+        events=sink(),
+        clock=SystemClock(),
+    )
 
 
 def run_id(now: float) -> str:

@@ -55,13 +55,13 @@ def plan_host(
     verdict = details.verdict
     plan = replace(plan, target=target, verdict=verdict)
     if choice.stays_because:
-        return replace(plan, noop_reason=f"nothing to do: {choice.stays_because}")
+        return replace(plan, noop_reason=choice.stays_because)
     pictures, missing = _images(project, facts, target, details)
     reached = {service: pictures.wanted(service) for service in pictures.pins}
     if verdict is not None and not missing and not pictures.builds and facts.is_healthy:
         settled = replace(target, schema=verdict.target)
         if is_same(current, settled, reached) and not verdict.commands:
-            return replace(plan, noop_reason=f"nothing to do: {target.label} runs and is healthy")
+            return replace(plan, noop_reason=f"{target.label} runs and is healthy")
     lost = unaccepted(verdict.losses, request.accepted_losses) if verdict else ()
     blockers = [*guards.blockers(facts, project, verdict, lost), *missing]
     if facts.database is not None and verdict is None:
