@@ -65,7 +65,11 @@ def _exchange(sock: socket.socket, address: str, port: int | None, target: str) 
     connection.sock = sock
     connection.request("GET", target, headers={"User-Agent": "rollback-tasks", "Connection": "close"})
     with connection.getresponse() as response:
-        return HttpAnswer(response.status, response.read(BODY_LIMIT_BYTES))
+        body = response.read(BODY_LIMIT_BYTES)
+        # read() with a limit keeps quiet about an early end.
+        if response.length and len(body) < BODY_LIMIT_BYTES:
+            raise http.client.IncompleteRead(body, response.length)
+        return HttpAnswer(response.status, body)
 
 
 def _tls(address: str) -> ssl.SSLContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -93,7 +94,7 @@ class Sshd:
         waiting = [self._process.pid]
         while waiting:
             for pid in children(waiting.pop()):
-                if Path(f"/proc/{pid}/comm").read_text().startswith("sshd"):
+                if command_name(pid).startswith("sshd"):
                     found.append(pid)
                     waiting.append(pid)
         return found
@@ -102,8 +103,9 @@ class Sshd:
         if self._process is None:
             return
         for pid in self.sessions():
-            os.kill(pid, signal.SIGCONT)
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+                os.kill(pid, signal.SIGKILL)
         self._process.terminate()
         self._process.wait(10)
 
@@ -120,6 +122,13 @@ class Sshd:
 
     def connect(self, **changes: str | int | None) -> SshHost:
         return connect(self.target(**changes), connect_timeout=10)
+
+
+def command_name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return ""
 
 
 def children(pid: int) -> list[int]:

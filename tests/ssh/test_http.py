@@ -150,12 +150,9 @@ def test_a_certificate_of_the_host_s_own_loopback_is_not_checked(host: Host, tmp
 class TestForwardingForbidden:
     """The host's own curl or wget asks then."""
 
-    @pytest.fixture(scope="class")
-    def server(self, _sshd_is_there: None, sshd: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-        server = type(sshd)(tmp_path_factory.mktemp("sshd"), options="AllowTcpForwarding no")
-        server.start()
-        yield server
-        server.stop()
+    @pytest.fixture
+    def server(self, new_sshd: Callable[..., Any]) -> Any:
+        return new_sshd(options="AllowTcpForwarding no")
 
     @pytest.fixture(params=["curl", "wget"])
     def bound(self, server: Any, request: pytest.FixtureRequest) -> Iterator[Any]:

@@ -93,13 +93,20 @@ def session(host: Host, port: int, **changes: Any) -> Any:
 def _started(port: int, host: Host) -> None:
     until = time.monotonic() + 20
     while True:
-        try:
-            with session(host, port):
-                return
-        except StepFailed as exc:
-            assert "starting up" in str(exc), exc
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        problem = _problem(host, port)
+        if not problem:
+            return
+        assert "starting up" in problem
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _problem(host: Host, port: int) -> str:
+    try:
+        with session(host, port):
+            return ""
+    except StepFailed as exc:
+        return str(exc)
 
 
 def test_a_session_answers(host: Host, port: int) -> None:
@@ -125,7 +132,10 @@ def test_a_wrong_password_is_an_error_that_does_not_show_it(host: Host, port: in
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"dbname": "nowhere"}, 'database "nowhere" does not exist'), ({"port": 1}, "nothing answers at 127.0.0.1:1")],
+    [
+        ({"dbname": "nowhere"}, 'database "nowhere" does not exist'),
+        ({"address": "127.0.0.2"}, "nothing answers at 127.0.0.2"),
+    ],
 )
 def test_a_session_that_cannot_be_opened_says_why(host: Host, port: int, changes: Any, message: str) -> None:
     with pytest.raises(StepFailed, match=re.escape(message)):
@@ -142,10 +152,13 @@ def test_a_refused_statement_shows_the_server_s_words_and_not_the_statement(host
 
 
 def test_an_error_of_our_own_inside_passes_through_and_nothing_is_committed(host: Host, port: int) -> None:
-    with pytest.raises(LookupError):
+    def interrupted() -> None:
         with session(host, port) as connection:
             connection.execute("CREATE TABLE kept (id int)")
             raise LookupError
+
+    with pytest.raises(LookupError):
+        interrupted()
     with session(host, port) as connection:
         assert connection.execute("SELECT to_regclass('kept')").fetchone() == (None,)
 
@@ -171,11 +184,15 @@ def test_settings_of_this_machine_have_no_say(host: Host, port: int, monkeypatch
 def test_a_connection_that_breaks_in_a_session_is_unknown(sshd: Any, port: int, new_sshd: Any) -> None:
     server = new_sshd()
     host = server.connect()
-    with pytest.raises(ConnectionLost, match="broke during a session"):
+
+    def cut_off() -> None:
         with session(host, port) as connection:
             for pid in server.sessions():
                 os.kill(pid, signal.SIGKILL)
             connection.execute("SELECT pg_sleep(20)")
+
+    with pytest.raises(ConnectionLost, match="broke during a session"):
+        cut_off()
     host.close()
 
 

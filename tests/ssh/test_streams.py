@@ -105,7 +105,7 @@ def test_the_keys_would_be_renewed_in_the_midst_of_a_stream_without_our_limit(ss
     assert (transport.session_id, transport.H) == first
     transport.packetizer.REKEY_BYTES = 20_000_000
     ssh_host.pull(script("head -c 60000000 /dev/zero; sleep 0.5", effect=Effect.READ), len)
-    assert transport.H != first[1]
+    assert first[1] != transport.H
 
 
 @pytest.mark.parametrize(
