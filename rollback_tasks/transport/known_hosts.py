@@ -190,7 +190,7 @@ def _entries(path: str) -> Iterator[tuple[str, str, Entry]]:
         text = Path(path).read_text("utf-8", "replace")
     except OSError:
         return
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
