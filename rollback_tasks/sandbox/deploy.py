@@ -10,7 +10,7 @@ from rollback_tasks.sandbox.project import Project
 from rollback_tasks.sandbox.provision import COMPOSE, DATABASE
 from rollback_tasks.shell import Effect
 
-# $1 folder of the checkout, $2 tag, $3 script that brings the database up
+# $1 folder of the checkout, $2 tag, $3 script that brings the database up, $4 compose project
 _DEPLOY = (
     COMPOSE
     + """\
@@ -19,9 +19,9 @@ cd -- "$1"
 git fetch --quiet --tags --force origin
 git checkout --quiet --force -B main "refs/tags/$2^{commit}"
 compose build --quiet
-sh -c "$3" sandbox "$1"
+sh -c "$3" sandbox "$1" "$4"
 compose run --rm -T app alembic upgrade head
-db=$(compose ps -q db)
+db=$(docker ps --quiet --filter "label=com.docker.compose.project=$4" --filter label=com.docker.compose.service=db)
 if [ "$(docker exec "$db" psql -XAt -U comicpile -d comicpile -c 'SELECT EXISTS (SELECT FROM users)')" = f ]; then
   compose run --rm -T app python3 -m app.seed
 fi
@@ -38,16 +38,12 @@ until [ "$(curl -s -m 5 -o "$body" -w '%{http_code}' "$1")" = "$2" ] && grep -qF
 done
 """
 
-# $1 folder of the checkout
-_AWAIT_CRASH = (
-    COMPOSE
-    + """\
-cd -- "$1" || exit 1
+# $1 compose project
+_AWAIT_CRASH = """\
 app=$(docker ps --all --quiet --filter label=com.docker.compose.service=app \\
-  --filter "label=com.docker.compose.project=$2")
+  --filter "label=com.docker.compose.project=$1" --filter label=com.docker.compose.oneoff=False)
 until [ "$(docker inspect --format '{{.RestartCount}}' "$app")" -gt 0 ]; do sleep 0.1; done
 """
-)
 
 _STATUS = {
     Behaviour.GOOD: "200",
@@ -77,11 +73,11 @@ def deploy(engine: Engine, node: Node, release: str, *, project: Project, wait: 
             f"no release {release!r}; there are {', '.join(RELEASES)}",
             hint="Type: inv sandbox.deploy --host prod1 --release v6",
         )
-    _as_deploy(engine, node, _DEPLOY, project.directory, release, DATABASE, timeout=300.0)
+    _as_deploy(engine, node, _DEPLOY, project.directory, release, DATABASE, project.name, timeout=300.0)
     if wait:
         behaviour = RELEASES[release].behaviour
         if behaviour is Behaviour.CRASHING:
-            _as_deploy(engine, node, _AWAIT_CRASH, project.directory, project.name, timeout=60.0)
+            _as_deploy(engine, node, _AWAIT_CRASH, project.name, timeout=60.0)
         else:
             _as_deploy(engine, node, _AWAIT_ANSWER, project.health_url, _STATUS[behaviour], release, timeout=60.0)
 

@@ -12,7 +12,6 @@ from rollback_tasks.shell import Command, Effect, script
 
 # A unix socket's path has 108 bytes; the engine's longest one is <exec-root>/containerd/containerd-debug.sock.
 _LONGEST_FOLDER = 60
-_CGROUP = "/rollback-sandbox"
 
 # The hosts need a bridge among themselves and to this machine, and nothing else: so the machine's firewall and
 # its forwarding stay as they are. $1 folder, $2 cgroup parent
@@ -47,10 +46,12 @@ class Engine:
     """A Docker engine, and the client that speaks to it.
 
     :param state: the sandbox's state folder; an own engine lives in ``engine`` below it.
+    :param key: tells this sandbox from another one of this machine.
     """
 
-    def __init__(self, local: Host, *, state: str, events: EventSink) -> None:
+    def __init__(self, local: Host, *, state: str, key: str, events: EventSink) -> None:
         self._local = local
+        self._cgroup = f"/rollback-sandbox-{key}"
         self._folder = Path(state) / "engine"
         self._events = events
 
@@ -89,12 +90,12 @@ class Engine:
             )
         self._events.emit(Note("", "starting a Docker engine of its own"))
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._local.run(script(_START, str(self._folder), _CGROUP, effect=Effect.WRITE))
+        self._local.run(script(_START, str(self._folder), self._cgroup, effect=Effect.WRITE))
 
     def stop(self) -> None:
         """End the own engine. Does nothing to one that was there."""
         if self.is_own:
-            self._local.run(script(_STOP, str(self._folder), _CGROUP, effect=Effect.DESTROY))
+            self._local.run(script(_STOP, str(self._folder), self._cgroup, effect=Effect.DESTROY))
 
     def docker(
         self,

@@ -17,7 +17,7 @@ from rollback_tasks.shell import Effect, script
 _MARK = ".rollback-sandbox"
 
 # ssh-keygen makes the private part 0600 from its first byte. $1 path of the key
-_MAKE_KEY = """[ -s "$1" ] || ssh-keygen -q -t ed25519 -N '' -C sandbox -f "$1" </dev/null"""
+_MAKE_KEY = """rm -f -- "$1" && ssh-keygen -q -t ed25519 -N '' -C sandbox -f "$1" </dev/null"""
 
 
 class State:
@@ -74,8 +74,9 @@ class State:
     def make_key(self, name: str) -> bytes:
         """Make the key pair ``name`` where it is missing; return its public part."""
         path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._local.run(script(_MAKE_KEY, str(path), effect=Effect.WRITE))
+        if not path.with_name(path.name + ".pub").exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._local.run(script(_MAKE_KEY, str(path), effect=Effect.WRITE))
         return path.with_name(path.name + ".pub").read_bytes()
 
     def read(self, name: str) -> bytes:

@@ -13,14 +13,16 @@ from rollback_tasks.shell import Effect
 
 LABEL = "rollback.sandbox"
 
-# An engine only gives fixed addresses in a network whose range was named, so it chooses one first. $1 name, $2 label
+# An engine only gives fixed addresses in a network whose range was named, so it chooses one first. The network leads
+# to this machine and nowhere else.
+# $1 name, $2 label
 _NETWORK = """\
 set -e
 docker network inspect "$1" >/dev/null 2>&1 && exit 0
 docker network create "$1" >/dev/null
 range=$(docker network inspect --format '{{range .IPAM.Config}}{{.Subnet}} {{end}}' "$1")
 docker network rm "$1" >/dev/null
-docker network create --label "$2" --subnet "${range%% *}" "$1" >/dev/null
+docker network create --internal --label "$2" --subnet "${range%% *}" "$1" >/dev/null
 """
 
 # Not --privileged: that fails where the machine itself lacks one capability. What an inner engine needs are mounts

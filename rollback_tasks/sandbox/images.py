@@ -33,6 +33,7 @@ _BASE_PACKAGES = "ca-certificates,postgresql-15,python3"
 # PostgreSQL without its just-in-time compiler only plans without it.
 _BOOTSTRAP = """\
 set -e
+[ ! -e "$1" ] || exit 0
 target=$1 suite=$2 packages=$3
 shift 3
 trap 'rm -f "$target.partial.tar"' EXIT
@@ -50,8 +51,23 @@ mmdebstrap --quiet --variant=minbase --include="$packages" \\
 mv "$target.partial.tar" "$target"
 """
 
-# Nothing of the application or of a host needs all of Perl once the packages are set up.
-_NO_PERL = '--customize-hook=rm -rf "$1"/usr/share/perl "$1"/usr/lib/*/perl "$1"/usr/share/i18n'
+# Both at once. $1 script above, $2 suite, then for each: file to make, packages, two hooks
+_BOTH = """\
+make=$1 suite=$2
+sh -c "$make" sandbox "$3" "$suite" "$4" "$5" "$6" & first=$!
+sh -c "$make" sandbox "$7" "$suite" "$8" "$9" "${10}" & second=$!
+wait "$first"; status=$?
+wait "$second" || exit
+exit "$status"
+"""
+
+# What neither the application nor PostgreSQL needs at run time: every host has to unpack the rest.
+_SLIM = """--customize-hook=rm -rf "$1"/usr/share/perl* "$1"/usr/share/i18n "$1"/usr/lib/*/perl \\
+  "$1"/usr/lib/*/libperl* "$1"/usr/lib/*/libz3* "$1"/usr/lib/*/gconv "$1"/usr/share/man "$1"/var/cache/debconf \\
+  "$1"/var/lib/dpkg/info"""
+
+_SLIM_HOST = """--customize-hook=rm -f "$1"/usr/bin/ctr "$1"/usr/bin/dnet "$1"/usr/sbin/ovrouter \\
+  "$1"/usr/bin/containerd-shim "$1"/usr/bin/containerd-shim-runc-v1"""
 
 # $1 python, $2 requirements file, $3 folder, $4 version of the Python that will run them, $5 processor
 _LIBRARIES = """\
@@ -145,31 +161,23 @@ class ImageMaker:
         return images
 
     def _make_tars(self) -> None:
-        self._cache.mkdir(parents=True, exist_ok=True)
-        if not self._base_tar().exists():
-            machine.need(self._local, ("mmdebstrap",), events=self._events, purpose="to make the base images")
-            self._events.emit(Note("", "making the application's base from Debian packages (about a minute)"))
-            extra = self._cache / f"libraries-{_base_recipe()}"
-            self._run(
-                _LIBRARIES,
-                sys.executable,
-                str(ASSETS / "app" / "requirements.txt"),
-                str(extra),
-                PYTHON,
-                platform.machine(),
-            )
-            self._bootstrap(self._base_tar(), _BASE_PACKAGES, _copy_in(extra), _NO_PERL)
-            self._run('rm -rf -- "$1"', str(extra))
-        if not self._host_tar().exists():
-            machine.need(self._local, ("mmdebstrap",), events=self._events, purpose="to make the base images")
-            self._events.emit(Note("", "making the hosts' base from Debian packages (about a minute)"))
-            plugin = self._cache / f"plugin-{_host_recipe()}"
-            self._run(_PLUGIN, sys.executable, str(plugin), platform.machine())
-            self._bootstrap(self._host_tar(), _HOST_PACKAGES, _copy_in(plugin / "root"))
-            self._run('rm -rf -- "$1"', str(plugin))
-
-    def _bootstrap(self, target: Path, packages: str, *hooks: str) -> None:
-        self._run(_BOOTSTRAP, str(target), SUITE, packages, *hooks)
+        base, host = self._base_tar(), self._host_tar()
+        if base.exists() and host.exists():
+            return
+        machine.need(self._local, ("mmdebstrap",), events=self._events, purpose="to make the base images")
+        self._events.emit(Note("", "making the base images from Debian packages (about a minute, once)"))
+        work = self._cache / f"work-{base.stem}-{host.stem}"
+        work.mkdir(parents=True, exist_ok=True)
+        libraries, plugin = work / "libraries", work / "plugin"
+        requirements = str(ASSETS / "app" / "requirements.txt")
+        self._run(_LIBRARIES, sys.executable, requirements, str(libraries), PYTHON, platform.machine())
+        self._run(_PLUGIN, sys.executable, str(plugin), platform.machine())
+        self._run(
+            *(_BOTH, _BOOTSTRAP, SUITE),
+            *(str(base), _BASE_PACKAGES, _copy_in(libraries), _SLIM),
+            *(str(host), _HOST_PACKAGES, _copy_in(plugin / "root"), _SLIM_HOST),
+        )
+        self._run('rm -rf -- "$1"', str(work))
 
     def _run(self, body: str, *args: str) -> None:
         self._local.run(script(body, *args, effect=Effect.WRITE, timeout=1800.0))
@@ -191,11 +199,11 @@ def _copy_in(folder: Path) -> str:
 
 def _base_recipe() -> str:
     requirements = (ASSETS / "app" / "requirements.txt").read_bytes()
-    return _hash(_BOOTSTRAP, SUITE, _BASE_PACKAGES, _NO_PERL, _LIBRARIES, PYTHON, requirements)
+    return _hash(_BOOTSTRAP, SUITE, _BASE_PACKAGES, _SLIM, _LIBRARIES, PYTHON, requirements)
 
 
 def _host_recipe() -> str:
-    return _hash(_BOOTSTRAP, SUITE, _HOST_PACKAGES, _PLUGIN)
+    return _hash(_BOOTSTRAP, SUITE, _HOST_PACKAGES, _SLIM_HOST, _PLUGIN)
 
 
 def _host_files() -> list[bytes]:

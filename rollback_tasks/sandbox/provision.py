@@ -32,7 +32,7 @@ printf '%s\\n' "$1" >sandbox-history
 """
 
 # $1 folder of the checkout
-CHECKOUT = """\
+_CHECKOUT = """\
 set -e
 cd -- "$1"
 if [ ! -e .git ]; then
@@ -44,26 +44,30 @@ fi
 """
 
 # The first start makes the cluster behind a local socket only: a TCP answer means that it is ready.
-# $1 folder of the checkout
+# $1 folder of the checkout, $2 compose project
 DATABASE = (
     COMPOSE
     + """\
 set -e
 cd -- "$1"
-db=$(compose ps -q db)
-if [ -z "$db" ] || [ "$(docker inspect --format '{{.State.Running}}' "$db")" != true ]; then
+find_db() {
+  docker ps --quiet --filter "label=com.docker.compose.project=$1" --filter label=com.docker.compose.service=db
+}
+db=$(find_db "$2")
+if [ -z "$db" ]; then
+  compose build --quiet db >&2  # else compose would look for the image in a registry first
   compose up -d db >&2
-  db=$(compose ps -q db)
+  db=$(find_db "$2")
 fi
 until docker exec "$db" pg_isready -q -h 127.0.0.1 -U comicpile -d comicpile; do sleep 0.1; done
 """
 )
 
 # $1 base image as a tar file, $2 origin script, $3 its hash, $4 checkout script, $5 folder, $6 database script,
-# then containers
+# $7 compose project, then containers
 _PROVISION = """\
-base=$1 origin=$2 hash=$3 checkout=$4 folder=$5 database=$6 jobs=
-shift 6
+base=$1 origin=$2 hash=$3 checkout=$4 folder=$5 database=$6 project=$7 jobs=
+shift 7
 deploy() {
   container=$1
   shift
@@ -76,7 +80,7 @@ provision() {
   fi
   deploy "$1" "$origin" sandbox "$hash" || return
   deploy "$1" "$checkout" sandbox "$folder" || return
-  deploy "$1" "$database" sandbox "$folder"
+  deploy "$1" "$database" sandbox "$folder" "$project"
 }
 for container in "$@"; do provision "$container" </dev/null & jobs="$jobs $!"; done
 for job in $jobs; do wait "$job" || exit 1; done
@@ -101,9 +105,16 @@ for job in $jobs; do wait "$job" || exit 1; done
 """
 
 
-def put_keys(engine: Engine, node: Node, *, host_key: bytes, public_host_key: bytes, identity: bytes) -> None:
-    """Give a host its key and let the sandbox's identity in; sshd starts as soon as it has its key."""
-    put(
+def put_files(
+    engine: Engine, node: Node, *, password: str, host_key: bytes, public_host_key: bytes, identity: bytes
+) -> None:
+    """Give a host its key, its project's ``.env`` and the history; let the sandbox's identity in. sshd starts as
+    soon as it has its key.
+
+    :param password: of the database.
+    :param identity: public key.
+    """
+    _put(
         engine,
         node,
         (
@@ -111,20 +122,31 @@ def put_keys(engine: Engine, node: Node, *, host_key: bytes, public_host_key: by
             HostFile(path="/etc/ssh/ssh_host_ed25519_key.pub", content=public_host_key, mode=0o644),
             HostFile(path="/etc/ssh/ssh_host_ed25519_key", content=host_key),
             HostFile(path="/srv/history", content=history.stream(), mode=0o644),
+            _dotenv(COMICPILE, password),
         ),
     )
 
 
-def put_dotenv(engine: Engine, node: Node, project: Project, password: str) -> None:
-    """Write the project's untracked ``.env``, 0600, where the checkout is or will be."""
+def add_project(engine: Engine, node: Node, project: Project, *, password: str) -> None:
+    """Make another checkout and bring its database up.
+
+    :param password: of the database.
+    """
     make = ("exec", node.container, "install", "-d", "-o", "deploy", "-g", "deploy", "--", project.directory)
     engine.docker(*make, effect=Effect.WRITE)
-    content = dotenv(project, password).encode()
-    put(engine, node, (HostFile(path=f"{project.directory}/.env", content=content, owner=1000),))
+    _put(engine, node, (_dotenv(project, password),))
+    who = ("exec", "--user", "deploy", "--env", "HOME=/home/deploy", node.container)
+    for body in (_CHECKOUT, DATABASE):
+        engine.docker(
+            *who, "sh", "-c", body, "sandbox", project.directory, project.name, effect=Effect.WRITE, timeout=120.0
+        )
 
 
-def put(engine: Engine, node: Node, files: Sequence[HostFile]) -> None:
-    """Put files into a host."""
+def _dotenv(project: Project, password: str) -> HostFile:
+    return HostFile(path=f"{project.directory}/.env", content=dotenv(project, password).encode(), owner=1000)
+
+
+def _put(engine: Engine, node: Node, files: Sequence[HostFile]) -> None:
     words = ("exec", "--interactive", node.container, "tar", "-x", "-C", "/")
     engine.docker(*words, effect=Effect.WRITE, stdin=archive(files))
 
@@ -136,7 +158,7 @@ def provision(engine: Engine, nodes: Sequence[Node], *, base_tar: str) -> None:
     """
     digest = hashlib.sha256(history.stream()).hexdigest()
     engine.script(
-        *(_PROVISION, base_tar, _ORIGIN, digest, CHECKOUT, COMICPILE.directory, DATABASE),
+        *(_PROVISION, base_tar, _ORIGIN, digest, _CHECKOUT, COMICPILE.directory, DATABASE, COMICPILE.name),
         *(node.container for node in nodes),
         effect=Effect.WRITE,
         timeout=600.0,

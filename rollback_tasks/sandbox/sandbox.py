@@ -23,11 +23,16 @@ from rollback_tasks.shell import Command, Effect, script
 
 _MOST_HOSTS = 32
 
-# Another sandbox of this machine may still use the images. $1 label of sandboxes, $2 label of images
+# Another sandbox of this machine may still use the images. $1 label of sandboxes, $2 label of images, then its values,
+# children first
 _REMOVE_IMAGES = """\
 [ -z "$(docker ps --all --quiet --filter "label=$1")" ] || exit 0
-images=$(docker images --quiet --filter "label=$2" | sort -u)
-if [ -n "$images" ]; then docker rmi --force $images; fi
+label=$2
+shift 2
+for kind in "$@"; do
+  images=$(docker images --quiet --filter "label=$label=$kind" | sort -u)
+  if [ -n "$images" ]; then docker rmi --force $images; fi
+done
 """
 
 _REMOVE_FOLDER = 'rm -rf --one-file-system -- "$1"'
@@ -50,8 +55,8 @@ class Sandbox:
         self._cache = cache
         self._events = events
         self._clock = clock
-        self._engine = Engine(local, state=state, events=events)
         key = hashlib.sha256(str(Path(state).resolve()).encode()).hexdigest()[:8]
+        self._engine = Engine(local, state=state, key=key, events=events)
         self._fleet = Fleet(self._engine, key=key)
         self._images = ImageMaker(local, self._engine, cache=cache, events=events)
 
@@ -107,12 +112,7 @@ class Sandbox:
 
         :param project: its directory, compose project, port and image must differ from the other projects' ones.
         """
-        node = self._fleet.node(host)
-        provision.put_dotenv(self._engine, node, project, self._state.password())
-        who = ("exec", "--user", "deploy", "--env", "HOME=/home/deploy", node.container)
-        for body in (provision.CHECKOUT, provision.DATABASE):
-            words = (*who, "sh", "-c", body, "sandbox", project.directory)
-            self._engine.docker(*words, effect=Effect.WRITE, timeout=120.0)
+        provision.add_project(self._engine, self._fleet.node(host), project, password=self._state.password())
 
     def write_inventory(self, name: str, project: Project) -> str:
         """Write an inventory for another project beside the sandbox's own; return its path."""
@@ -185,7 +185,9 @@ class Sandbox:
                 if self._engine.is_own or self._engine.answers():
                     self._engine.start()
                     self._fleet.remove()
-                    self._engine.script(_REMOVE_IMAGES, LABEL, IMAGE_LABEL, effect=Effect.DESTROY)
+                    if not self._engine.is_own:
+                        words = (LABEL, IMAGE_LABEL, *Flavour, "base")
+                        self._engine.script(_REMOVE_IMAGES, *words, effect=Effect.DESTROY)
                     self._engine.stop()
                 self._remove(self._state.folder)
         if purge:
@@ -218,9 +220,9 @@ class Sandbox:
         for node in nodes:
             name = f"host-keys/{node.name}"
             keys[node.address] = public = self._state.make_key(name)
-            provision.put_dotenv(self._engine, node, COMICPILE, self._state.password())
-            provision.put_keys(
+            provision.put_files(
                 *(self._engine, node),
+                password=self._state.password(),
                 host_key=self._state.read(name),
                 public_host_key=public,
                 identity=identity,

@@ -23,6 +23,9 @@ fi
 
 mkdir -p /run/sshd
 
+# There is nothing outside to be found: an engine that looks for an image in a registry gives up at once.
+echo 'nameserver 127.0.0.1' >/etc/resolv.conf
+
 keep() {
   while :; do
     "$@"
