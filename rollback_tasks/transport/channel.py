@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 import paramiko
 
@@ -17,6 +18,8 @@ from rollback_tasks.transport.conversation import DeadlinePassed
 from rollback_tasks.transport.ending import END_SCRIPT, WHOLE_SECONDS
 from rollback_tasks.transport.protocol import StrictTransport
 
+# What paramiko raises when the connection breaks under it.
+BROKEN = (paramiko.SSHException, EOFError, OSError)
 OPEN_SECONDS = 20.0
 # A silent server is asked for a sign of life, as `ServerAliveInterval` and `ServerAliveCountMax` do.
 SILENCE_SECONDS = 30.0
@@ -48,7 +51,7 @@ def open_session(transport: StrictTransport, *, window: int, host: str) -> param
             hint="raise MaxSessions in the host's sshd_config (its default is 10).",
             host=host,
         ) from exc
-    except (paramiko.SSHException, EOFError, OSError) as exc:
+    except BROKEN as exc:
         transport.close()  # a server that does not answer this will answer nothing
         raise not_started(host, str(exc)) from exc
 
@@ -74,7 +77,11 @@ class ChannelProcess:
         self._host = host
         self._given_up = threading.Event()
         self._channel = open_session(transport, window=window, host=host)
-        transport.start_command(self._channel, line)
+        try:
+            transport.start_command(self._channel, line)
+        except BROKEN as exc:  # half a packet starts nothing
+            transport.close()
+            raise not_started(host, str(exc)) from exc
 
     def _next_wait(self) -> float:
         left = self._deadline - time.monotonic()
@@ -94,6 +101,9 @@ class ChannelProcess:
                 return self._channel.recv(self._window)
             except TimeoutError:
                 self._after_silence()
+            except BROKEN:  # it acknowledges what it reads
+                self._transport.close()
+                return b""
 
     def read_errors(self) -> bytes:
         while not self._given_up.is_set():
@@ -104,6 +114,9 @@ class ChannelProcess:
                 return b""
             except TimeoutError:
                 continue  # the reader of standard output looks after the connection
+            except BROKEN:
+                self._transport.close()
+                return b""
         return b""
 
     def write_input(self, data: bytes) -> bool:
@@ -119,16 +132,17 @@ class ChannelProcess:
                 continue
             except OSError:
                 return False  # closed by the host: the program ended
+            except BROKEN:
+                self._transport.close()
+                return False
             if sent == 0:
                 return False
             view = view[sent:]
         return True
 
     def close_input(self) -> None:
-        try:
+        with suppress(*BROKEN):  # the program ended first; wait() tells how
             self._channel.shutdown_write()
-        except (OSError, EOFError):
-            return  # the program ended first
 
     def wait(self) -> int | None:
         while not self._channel.status_event.wait(self._next_wait()):
@@ -143,16 +157,22 @@ class ChannelProcess:
         except (ConnectionLost, StepFailed):
             return False
         words = ("exec", "sh", "-c", END_SCRIPT, "rollback", str(group))
-        self._transport.start_command(channel, quote(words))
+        try:
+            self._transport.start_command(channel, quote(words))
+        except BROKEN:
+            self._transport.close()
+            return False
         ended = channel.status_event.wait(max(0.0, until - time.monotonic()))
         if not ended:
             self._transport.close()
-        channel.close()
+        with suppress(*BROKEN):
+            channel.close()
         return ended and channel.exit_status == 0
 
     def give_up(self) -> None:
         self._given_up.set()
-        self._channel.close()
+        with suppress(*BROKEN):  # it says good-bye
+            self._channel.close()
 
     def free(self) -> None:
         """A channel holds nothing else."""

@@ -15,6 +15,7 @@ from typing import Protocol
 from rollback_tasks.errors import CommandFailed, CommandTimedOut, ConnectionLost, StepFailed
 from rollback_tasks.ports import Completed
 from rollback_tasks.shell import Command, Rendered, render
+from rollback_tasks.transport.shield import shielded
 from rollback_tasks.transport.streams import Collected, OutputGate, StderrTail
 
 # The host's own `timeout -k 10` needs that long to end a program that ignores TERM.
@@ -85,28 +86,29 @@ class Conversation:
         self._marker = new_marker()
         self._rendered = render(command, marker=self._marker)
         self._errors = StderrTail(self._marker)
-        self._process = start(self._rendered.line, self._deadline)
+        self._start = start
+        self._begun = threading.Event()
+        self._interrupted = False
         self._threads: list[threading.Thread] = []
-        self._drain = self._thread("stderr", self._drain_errors)
 
     def run(self) -> Completed:
         """Collect standard output."""
         collected = Collected()
         gate = OutputGate(self._marker, collected)
-        code = self._guarded(lambda: self._read_into(gate))
+        code = self._perform(lambda: self._read_into(gate))
         return self._settle(code, gate, collected)
 
     def pull(self, sink: Callable[[bytes], object]) -> Completed:
         """Hand standard output to ``sink``."""
         gate = OutputGate(self._marker, sink)
-        code = self._guarded(lambda: self._read_into(gate))
+        code = self._perform(lambda: self._read_into(gate))
         return self._settle(code, gate, None)
 
     def push(self, source: Iterable[bytes]) -> Completed:
         """Feed standard input from ``source`` and collect standard output."""
         collected = Collected()
         gate = OutputGate(self._marker, collected)
-        code = self._guarded(lambda: self._write_from(source, gate))
+        code = self._perform(lambda: self._write_from(source, gate))
         return self._settle(code, gate, collected)
 
     def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
@@ -169,11 +171,25 @@ class Conversation:
         if reader.is_alive():
             raise DeadlinePassed
 
+    def _perform(self, talk: Callable[[], None]) -> int | None:
+        return shielded(lambda: self._guarded(talk), on_interrupt=self._interrupt)
+
+    def _interrupt(self) -> None:
+        """End the command from the outside; the thread that holds the conversation then sees its end."""
+        self._interrupted = True
+        if self._begun.wait(GRACE_SECONDS) and not self._end_group():
+            self._process.give_up()
+
     def _guarded(self, talk: Callable[[], None]) -> int | None:
+        self._process = self._start(self._rendered.line, self._deadline)
+        drain = self._thread("stderr", self._drain_errors)
+        self._begun.set()
         try:
+            if self._interrupted:  # too early for _interrupt() to see a process
+                raise KeyboardInterrupt
             talk()
             code = self._process.wait()
-            self._drain.join(max(0.0, self._deadline - time.monotonic()))
+            drain.join(max(0.0, self._deadline - time.monotonic()))
         except DeadlinePassed:
             if self._end_group():
                 raise self._timed_out() from None
@@ -198,7 +214,7 @@ class Conversation:
             raise self._lost("the connection broke before its exit code came")
         if code in TIMED_OUT_CODES and seconds >= limit_seconds(self._command):
             # What ignored TERM outlives `timeout` when its direct child obeyed.
-            self._end_group()
+            shielded(self._end_group)
             raise self._timed_out()
         stderr = self._errors.tail
         if not gate.is_open and code == 0:

@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
@@ -38,6 +39,8 @@ class _LocalProcess:
         )
         self._in, self._out, self._err = _pipes(self._process)
         self._woken, self._waker = os.pipe()
+        self._lock = threading.Lock()
+        self._is_free = False
         os.set_blocking(self._in.fileno(), False)
 
     def _await(self, fileno: int, event: int) -> None:
@@ -92,13 +95,17 @@ class _LocalProcess:
         return ended.returncode == 0
 
     def give_up(self) -> None:
-        os.write(self._waker, b"x")
+        with self._lock:
+            if not self._is_free:
+                os.write(self._waker, b"x")
 
     def free(self) -> None:
-        for pipe in (self._in, self._out, self._err):
-            pipe.close()
-        os.close(self._waker)
-        os.close(self._woken)
+        with self._lock:
+            self._is_free = True
+            for pipe in (self._in, self._out, self._err):
+                pipe.close()
+            os.close(self._waker)
+            os.close(self._woken)
         with suppress(subprocess.TimeoutExpired):  # one that could not be ended is left to init
             self._process.wait(REAP_SECONDS)
 

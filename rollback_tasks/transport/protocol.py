@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST, cMSG_GLOBAL_REQUEST
+from paramiko.common import (
+    MSG_CHANNEL_CLOSE,
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EOF,
+    MSG_CHANNEL_EXTENDED_DATA,
+    MSG_CHANNEL_OPEN_SUCCESS,
+    MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_WINDOW_ADJUST,
+    cMSG_CHANNEL_REQUEST,
+    cMSG_GLOBAL_REQUEST,
+)
 
 # Without a handler logging prints paramiko's tracebacks on stderr; every failure reaches the caller as an exception.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -19,6 +29,18 @@ logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 # thread then waits for itself, and a transfer that had ended well fails after 30 seconds. 2^36 bytes (64 GiB) are 2^32
 # blocks of AES, the limit that OpenSSH itself keeps and RFC 4344 section 3.2 allows.
 REKEY_BYTES = 2**36
+
+# Messages that belong to one open channel, whose number at the other end stands behind the kind.
+_OF_A_CHANNEL = frozenset(
+    {
+        MSG_CHANNEL_WINDOW_ADJUST,
+        MSG_CHANNEL_DATA,
+        MSG_CHANNEL_EXTENDED_DATA,
+        MSG_CHANNEL_EOF,
+        MSG_CHANNEL_CLOSE,
+        MSG_CHANNEL_REQUEST,
+    }
+)
 
 _KEY_ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 
@@ -67,6 +89,8 @@ class StrictTransport(paramiko.Transport):
         super().__init__(sock, disabled_algorithms=disabled_algorithms)
         self.packetizer.REKEY_BYTES = REKEY_BYTES
         self._ping_lock = threading.Lock()
+        self._closed_channels: set[int] = set()
+        self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._note_opened  # type: ignore[attr-defined]
         # A host has several keys: ask for one that is known.
         wanted = [name for kind in known_types for name in _KEY_ALGORITHMS.get(kind, (kind,))]
         able: tuple[str, ...] = paramiko.Transport._preferred_keys  # type: ignore[attr-defined]
@@ -98,6 +122,30 @@ class StrictTransport(paramiko.Transport):
         channel._event_pending()  # type: ignore[attr-defined]
         self._send_user_message(message)  # type: ignore[attr-defined]
 
+    def _note_opened(self, message: paramiko.Message) -> None:
+        """The other end uses the numbers of closed channels again."""
+        position = message.packet.tell()
+        message.get_int()
+        self._closed_channels.discard(message.get_int())
+        message.packet.seek(position)
+        self._parse_channel_open_success(message)  # type: ignore[attr-defined]
+
+    def _send_message(self, message: paramiko.Message) -> None:
+        """Send one message, unless its channel was closed by this side before.
+
+        paramiko makes messages under a channel's lock and sends them outside of it, so that one thread's data or
+        end-of-file can come behind another's close; sshd then ends the whole connection ("ieof packet referred to
+        nonexistent channel", RFC 4254 section 5.3). Messages of channels come here one at a time.
+        """
+        packet = message.asbytes()
+        if packet[0] in _OF_A_CHANNEL:
+            number = int.from_bytes(packet[1:5], "big")
+            if number in self._closed_channels:
+                return
+            if packet[0] == MSG_CHANNEL_CLOSE:
+                self._closed_channels.add(number)
+        super()._send_message(message)  # type: ignore[misc]
+
     def ping(self, timeout: float) -> bool:
         """Ask the server for a sign of life, as ``ServerAliveInterval`` does.
 
@@ -109,5 +157,8 @@ class StrictTransport(paramiko.Transport):
             message.add_byte(cMSG_GLOBAL_REQUEST)
             message.add_string("keepalive@openssh.com")
             message.add_boolean(True)
-            self._send_user_message(message)  # type: ignore[attr-defined]
+            try:
+                self._send_user_message(message)  # type: ignore[attr-defined]
+            except (paramiko.SSHException, EOFError, OSError):
+                return False
             return answered.wait(timeout) and self.is_active()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import paramiko
 
@@ -12,9 +12,10 @@ from rollback_tasks.errors import CommandFailed, CommandTimedOut, StepFailed
 from rollback_tasks.ports import Completed, HttpAnswer
 from rollback_tasks.shell import Command, Effect, script
 from rollback_tasks.transport import http, tunnel
-from rollback_tasks.transport.channel import OPEN_SECONDS, ChannelProcess, not_started, window_bytes
+from rollback_tasks.transport.channel import BROKEN, OPEN_SECONDS, ChannelProcess, not_started, window_bytes
 from rollback_tasks.transport.conversation import Conversation
 from rollback_tasks.transport.protocol import StrictTransport
+from rollback_tasks.transport.shield import shielded
 
 _PROHIBITED = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254 section 5.1
 
@@ -34,6 +35,41 @@ fi
 
 class ForwardingRefused(Exception):
     """The host's sshd forwards nothing; never leaves ``transport``."""
+
+
+class Forward:
+    """A forwarded connection (``tunnel.Stream``): paramiko's channel with the errors of a socket."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        self._channel = channel
+
+    def recv(self, size: int) -> bytes:
+        """See ``tunnel.Stream``."""
+        with _as_os_error():
+            return self._channel.recv(size)
+
+    def sendall(self, data: bytes) -> None:
+        """See ``tunnel.Stream``."""
+        with _as_os_error():
+            self._channel.sendall(data)
+
+    def shutdown(self, how: int) -> None:
+        """See ``tunnel.Stream``."""
+        with _as_os_error():
+            self._channel.shutdown(how)
+
+    def close(self) -> None:
+        """See ``tunnel.Stream``."""
+        with _as_os_error():
+            self._channel.close()
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except (paramiko.SSHException, EOFError) as exc:
+        raise OSError(str(exc) or "the connection broke") from exc
 
 
 class SshHost:
@@ -122,7 +158,7 @@ class SshHost:
         :raises StepFailed: nothing listens there, or the host's sshd forbids forwarding.
         """
 
-        def dial() -> paramiko.Channel:
+        def dial() -> Forward:
             try:
                 return self._open_forward(address, port, timeout=OPEN_SECONDS)
             except ForwardingRefused as exc:
@@ -135,23 +171,25 @@ class SshHost:
 
         return tunnel.unix_socket(dial)
 
-    def _open_forward(self, address: str, port: int, *, timeout: float) -> paramiko.Channel:
+    def _open_forward(self, address: str, port: int, *, timeout: float) -> Forward:
         if not self.is_connected:
             raise not_started(self._name, "")
         try:
-            channel = self._transport.open_channel(
-                "direct-tcpip", (address, port), ("127.0.0.1", 0), window_size=self._window, timeout=timeout
+            channel = shielded(
+                lambda: self._transport.open_channel(
+                    "direct-tcpip", (address, port), ("127.0.0.1", 0), window_size=self._window, timeout=timeout
+                )
             )
         except paramiko.ChannelException as exc:
             if exc.code == _PROHIBITED:
                 raise ForwardingRefused from exc
             raise StepFailed(f"nothing answers at {address}:{port}", details=str(exc), host=self._name) from exc
-        except (paramiko.SSHException, EOFError, OSError) as exc:
+        except BROKEN as exc:
             if not self.is_connected:
                 raise not_started(self._name, str(exc)) from exc
             raise StepFailed(f"no answer from {address}:{port}", details=str(exc), host=self._name) from exc
         channel.settimeout(None)
-        return channel
+        return Forward(channel)
 
     def close(self) -> None:
         """See ``ports.Host``."""

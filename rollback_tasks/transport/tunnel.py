@@ -25,7 +25,7 @@ SOCKET_NAME = ".s.PGSQL.5432"
 
 
 class Stream(Protocol):
-    """What sockets and SSH channels have in common."""
+    """What sockets and forwarded connections have in common; every failure is an ``OSError``."""
 
     def recv(self, size: int, /) -> bytes:
         """Return the next bytes, empty at the end."""
@@ -42,9 +42,10 @@ class Stream(Protocol):
 
 def hang_up(stream: Stream) -> None:
     """Close both directions and wake whoever waits in ``recv``."""
-    with suppress(OSError, EOFError):  # not connected any more is what we want
+    with suppress(OSError):  # not connected any more is what we want
         stream.shutdown(socket.SHUT_RDWR)
-    stream.close()
+    with suppress(OSError):
+        stream.close()
 
 
 class Bridge:
@@ -66,7 +67,7 @@ class Bridge:
             while piece := source.recv(PIECE_BYTES):
                 sink.sendall(piece)
             sink.shutdown(socket.SHUT_WR)
-        except (OSError, EOFError):
+        except OSError:
             # One end is gone; the other learns of it by its own end of file.
             self._hang_up()
         with self._lock:

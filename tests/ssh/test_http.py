@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
+from paramiko.common import cMSG_CHANNEL_CLOSE, cMSG_CHANNEL_DATA, cMSG_CHANNEL_EOF
 
 from rollback_tasks.ports import Host, HttpAnswer
 from rollback_tasks.transport import http as our_http
@@ -204,3 +206,21 @@ def test_asking_leaves_no_channels_and_no_files(ssh_host: Any, port: int, new_ss
     while len(ssh_host._transport._channels) > 0:
         assert time.monotonic() < until, "channels are still open"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("kind", [cMSG_CHANNEL_DATA, cMSG_CHANNEL_EOF, cMSG_CHANNEL_CLOSE], ids=["data", "eof", "close"])
+def test_what_comes_late_for_a_closed_channel_does_not_cost_the_connection(
+    ssh_host: Any, port: int, kind: bytes
+) -> None:
+    transport = ssh_host._transport
+    channel = transport.open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0), timeout=5)
+    late = paramiko.Message()
+    late.add_byte(kind)
+    late.add_int(channel.remote_chanid)
+    if kind == cMSG_CHANNEL_DATA:
+        late.add_string(b"GET")
+    channel.close()
+    transport._send_user_message(late)
+    assert transport.ping(5)
+    # The other end gives the number to the next channel, which works in full.
+    assert ssh_host.http_get(f"http://127.0.0.1:{port}/health", timeout=5).is_ok

@@ -239,6 +239,33 @@ class TestInterrupt:
         assert time.monotonic() - started < 5
         assert [pid for pid in map(int, note.read_text().split()) if is_alive(pid)] == []
 
+    @pytest.mark.parametrize("way", ["pull", "push"])
+    def test_ctrl_c_in_a_rapid_stream_leaves_a_connection_that_works(self, sshd: Any, tmp_path: Path, way: str) -> None:
+        note = tmp_path / "pids"
+        use = {
+            "pull": "host.pull(script('echo $$ >>\"$1\"; exec cat /dev/zero', note, effect=Effect.READ), len)",
+            "push": "host.push(script('echo $$ >>\"$1\"; exec cat >/dev/null', note, effect=Effect.READ), endless)",
+        }
+        # The signal comes from a child at a moment that nobody chose.
+        body = f"""
+            import os, subprocess
+            note, endless = {str(note)!r}, iter(lambda: b"x" * 65536, b"")
+            for number in range(8):
+                later = subprocess.Popen(["sh", "-c", "sleep 0.2; kill -INT " + str(os.getpid())])
+                try:
+                    {use[way]}
+                except KeyboardInterrupt:
+                    host.run(Command(argv=("true",), effect=Effect.READ))
+                later.wait()
+            print("works")
+        """
+        process = start_program(sshd, body, stdout=subprocess.PIPE)
+        out, _ = process.communicate(timeout=60)
+        assert out == b"works\n"
+        pids = [int(word) for word in note.read_text().split()]
+        assert len(pids) == 8
+        assert [pid for pid in pids if is_alive(pid)] == []
+
     def test_a_program_that_ignores_term_is_killed(self, sshd: Any, tmp_path: Path) -> None:
         note = tmp_path / "pid"
         command = (
