@@ -208,7 +208,9 @@ def test_asking_leaves_no_channels_and_no_files(ssh_host: Any, port: int, new_ss
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("kind", [cMSG_CHANNEL_DATA, cMSG_CHANNEL_EOF, cMSG_CHANNEL_CLOSE], ids=["data", "eof", "close"])
+@pytest.mark.parametrize(
+    "kind", [cMSG_CHANNEL_DATA, cMSG_CHANNEL_EOF, cMSG_CHANNEL_CLOSE], ids=["data", "eof", "close"]
+)
 def test_what_comes_late_for_a_closed_channel_does_not_cost_the_connection(
     ssh_host: Any, port: int, kind: bytes
 ) -> None:
