@@ -8,6 +8,7 @@ from typing import Any
 from rollback_tasks.cli.boundary import Answer
 from rollback_tasks.errors import ExitCode, RollbackError
 from rollback_tasks.flows.inspect import Inspected
+from rollback_tasks.flows.locks import HostLock
 from rollback_tasks.flows.releases import HostReleases
 from rollback_tasks.model.outcome import worst
 from rollback_tasks.model.release import Backup, Release
@@ -193,3 +194,41 @@ def findings(found: Sequence[Inspected]) -> Answer:
     has_problem = any(finding.problem for host in found for finding in host.findings)
     code = worst([answer.exit_code, ExitCode.PROBLEMS if has_problem else ExitCode.DONE])
     return Answer(text=answer.text, fields=answer.fields, exit_code=code)
+
+
+def locks(found: Sequence[HostLock]) -> Answer:
+    """Return who holds which host."""
+    rows = []
+    hosts = []
+    for host in found:
+        owner = host.owner
+        state = "released" if host.released else "free" if owner is None else "stale" if host.is_stale else "held"
+        rows.append(
+            (
+                host.host,
+                "unreachable" if host.error else state,
+                f"{owner.operator}@{owner.laptop}" if owner else "",
+                owner.task if owner else "",
+                owner.taken_at if owner else "",
+                f"{owner.heartbeat_age:.0f} s ago" if owner else "",
+                owner.reason if owner else "",
+                ", ".join(host.unfinished),
+            )
+        )
+        hosts.append(
+            {
+                "host": host.host,
+                "state": None if host.error else state,
+                "run_id": owner.run_id if owner else None,
+                "operator": owner.operator if owner else None,
+                "laptop": owner.laptop if owner else None,
+                "task": owner.task if owner else None,
+                "taken_at": owner.taken_at if owner else None,
+                "heartbeat_age": owner.heartbeat_age if owner else None,
+                "reason": owner.reason if owner else None,
+                "unfinished": list(host.unfinished),
+                **_error(host.error),
+            }
+        )
+    columns = ("host", "lock", "holder", "task", "since", "alive", "reason", "unfinished run")
+    return _answer(table(columns, rows), hosts, [host.error for host in found])

@@ -24,6 +24,9 @@ class Batch:
     amount: int
     is_percent: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.amount}{'%' if self.is_percent else ''}"
+
     def size(self, hosts: int) -> int:
         """Given the number of hosts, return how many go at once: never less than one."""
         return max(1, hosts * self.amount // 100 if self.is_percent else self.amount)

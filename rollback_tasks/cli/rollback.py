@@ -58,4 +58,17 @@ def abort(context: Context, options: Options) -> RunReport:
     return settle.abort(wired.request(options), wired.configs, wired.world)
 
 
-ns = collection("rollback", full, plan, abort)
+@rollback_task("rollback.resume")
+def resume(context: Context, options: Options) -> RunReport:
+    """Go on with a run that a laptop left unfinished
+
+    Works from any laptop, from where the journal on the host ends; refused while the other laptop still lives.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import resume as flow
+
+    wired = wire(options)
+    return flow.resume(wired.request(options), wired.configs, wired.world)
+
+
+ns = collection("rollback", full, plan, resume, abort)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import getpass
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from rollback_tasks.cli.boundary import say, visible
-from rollback_tasks.cli.options import Options
+from rollback_tasks.cli.options import OnFailure, Options
 from rollback_tasks.cli.state import cache_folder, state_folder
 from rollback_tasks.config import loader
 from rollback_tasks.config.schema import HostConfig, Inventory
@@ -48,7 +52,9 @@ def rendering() -> Rendering:
 
 def sink() -> Sink:
     """Return where progress goes: standard error."""
-    return choose(clean=_masker)
+    chosen = choose(clean=_masker)
+    atexit.register(chosen.close)
+    return chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +81,11 @@ class Wired:
             reason=options.reason,
             is_confirmed=options.is_confirmed,
             is_dry_run=options.is_dry_run,
+            canary=options.fleet.canary,
+            batch=str(options.fleet.batch),
             max_failures=options.fleet.max_failures,
+            parallel=options.fleet.parallel,
+            undoes_on_failure=options.fleet.on_failure is OnFailure.UNDO,
         )
 
 
@@ -120,6 +130,7 @@ def wire(options: Options) -> Wired:
         sink=sink(),
         save_report=writer,
         hide=lambda secret: _masker.add(secret.reveal()),
+        catching=catching,
     )
     return Wired(
         inventory=inventory,
@@ -151,6 +162,28 @@ class _Connector:
                 known_hosts_file=config.known_hosts_file,
             )
         )
+
+
+@contextmanager
+def catching(request: Callable[[], None]) -> Iterator[None]:
+    """While inside, the first Ctrl-C, SIGTERM or hang-up calls ``request``; a further Ctrl-C raises
+    KeyboardInterrupt."""
+    seen: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if seen and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        seen.append(number)
+        say("\nstopping at the next safe point and putting the hosts back; Ctrl-C again leaves at once")
+        request()
+
+    caught = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [(number, signal.signal(number, handle)) for number in caught]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 class TerminalPrompt:

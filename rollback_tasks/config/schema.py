@@ -63,6 +63,16 @@ class GitConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuardConfig:
+    """The dead-man guard on the host.
+
+    :param lease: seconds without a sign of life after which the host undoes an unfinished run by itself.
+    """
+
+    lease: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostConfig:
     """One deployment host. None means "as ~/.ssh/config has it" for the keys of the connection, and
     "what compose itself would choose" for ``compose_project``.
@@ -97,6 +107,7 @@ class HostConfig:
     tables: tuple[str, ...] = ()
     backups: BackupsConfig
     git: GitConfig = field(default_factory=GitConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

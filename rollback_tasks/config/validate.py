@@ -30,6 +30,7 @@ from rollback_tasks.config.schema import (
     Contact,
     DatabaseConfig,
     GitConfig,
+    GuardConfig,
     HealthConfig,
     HostConfig,
     Inventory,
@@ -97,6 +98,11 @@ BACKUPS = Section(
     }
 )
 
+GUARD = Section(
+    {
+        "lease": Key("seconds without a sign of life until the host undoes a run by itself", seconds(5, 3600), 30),
+    }
+)
 GIT = Section(
     {
         "remote": Key("the remote that releases come from", _REMOTE, "origin"),
@@ -127,6 +133,7 @@ DEPLOYMENT: Mapping[str, Key] = {
     "tables": Key("tables that reports count; none = every table", items("tables", _TABLE), []),
     "backups": Key("where dumps lie", BACKUPS),
     "git": Key("the remote and its branches", GIT),
+    "guard": Key("the dead-man guard", GUARD),
 }
 
 DEFAULTS = Section({**CONNECTION, **DEPLOYMENT})
@@ -262,5 +269,6 @@ def _host(name: str, keys: Mapping[str, Any]) -> HostConfig:
         "health": HealthConfig(**keys["health"]),
         "backups": BackupsConfig(**keys["backups"]),
         "git": GitConfig(**keys["git"]),
+        "guard": GuardConfig(**keys["guard"]),
     }
     return HostConfig(name=name, **whole)

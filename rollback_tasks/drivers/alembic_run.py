@@ -44,6 +44,12 @@ def container_name(run_id: str) -> str:
     return f"rollback-{run_id}-alembic"
 
 
+def end(run_id: str) -> Command:
+    """Return the command that ends the run's alembic container, where there is one."""
+    body = '[ -z "$(docker ps -aq --filter "name=^/$1\\$")" ] || docker rm -f "$1"'
+    return script(body, container_name(run_id), effect=Effect.WRITE)
+
+
 def run(
     deployed: Deployed,
     words: tuple[str, ...],

@@ -17,15 +17,18 @@ _STATE = (
     + """\
 git rev-parse --verify -q 'HEAD^{commit}' || exit 4
 git symbolic-ref -q HEAD || echo
-git for-each-ref --format='%(refname:short) %(objectname) %(*objectname)' refs/tags
+git for-each-ref --format='%(refname:strip=2) %(objectname) %(*objectname)' refs/tags
 echo
-git status --porcelain=v1 -z
+git status --porcelain=v1 -z --untracked-files=normal -- ':(top)' ':(exclude).rollback'
 """
 )
 
 
 def state(folder: str) -> Command:
-    """Return the command that tells HEAD, branch, tags and what is changed in the work tree."""
+    """Return the command that tells HEAD, branch, tags and what is changed in the work tree.
+
+    The tool's own folder is left out: it appears while a run is planned. Exit code 4 where HEAD has no commit.
+    """
     return script(_STATE, effect=Effect.READ, cwd=folder, timeout=30)
 
 
@@ -65,7 +68,8 @@ def _paths(status: bytes) -> tuple[str, ...]:
 def resolve(folder: str, name: str) -> Command:
     """Return the command that prints the commit that ``name`` means; exit code 1 where it means none."""
     return script(
-        _GIT + 'git rev-parse --verify -q --end-of-options "$1^{commit}" || exit 1',
+        # `--end-of-options` is younger than the gits that are out there; no name of git's begins with a dash.
+        _GIT + 'case $1 in -*) exit 1 ;; esac; git rev-parse --verify -q "$1^{commit}" || exit 1',
         name,
         effect=Effect.READ,
         cwd=folder,
@@ -74,9 +78,12 @@ def resolve(folder: str, name: str) -> Command:
 
 
 def show(folder: str, commit: str, path: str) -> Command:
-    """Return the command that prints a file of a commit; exit code 1 where the commit has none."""
+    """Return the command that prints a file of a commit; exit code 1 where the commit has none.
+
+    :param path: relative to ``folder``, which may be a folder inside the repository.
+    """
     return script(
-        _GIT + 'git cat-file -e "$1:$2" 2>/dev/null || exit 1; git show "$1:$2"',
+        _GIT + 'git cat-file -e "$1:./$2" 2>/dev/null || exit 1; git cat-file blob "$1:./$2"',
         commit,
         path,
         effect=Effect.READ,
@@ -86,9 +93,12 @@ def show(folder: str, commit: str, path: str) -> Command:
 
 
 def archive(folder: str, commit: str, path: str) -> Command:
-    """Return the command that prints ``path`` of a commit as a tar; exit code 1 where the commit has none."""
+    """Return the command that prints ``path`` of a commit as a tar; exit code 1 where the commit has none.
+
+    :param path: relative to ``folder``, as the names in the tar are.
+    """
     return script(
-        _GIT + 'git cat-file -e "$1:$2" 2>/dev/null || exit 1; git archive --format=tar "$1" -- "$2"',
+        _GIT + 'git cat-file -e "$1:./$2" 2>/dev/null || exit 1; git archive --format=tar "$1" -- "$2"',
         commit,
         path,
         effect=Effect.READ,
@@ -98,31 +108,56 @@ def archive(folder: str, commit: str, path: str) -> Command:
 
 
 # The work tree becomes a commit by way of a private index, so that neither the tree nor the user's index moves.
-# What is ignored today but tracked in the target would be overwritten, so it is saved as well.
+# Saved is what a switch takes away: changes of tracked files, and whatever lies where the target has a file (also
+# when git ignores it). Other untracked files stay untouched by a switch, so nothing may ever write them anew: they
+# can be the data of a running database. The index itself is kept byte by byte: its flags are in no tree.
 _SAVE = (
     _GIT
     + """\
 run=$1 target=$2
 git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null && exit 0
 cd -- "$(git rev-parse --show-toplevel)" || exit 1
-common=$(git rev-parse --git-path .) || exit 1
-index=$common/rollback-index.$run
+real=$(git rev-parse --git-path index) || exit 1
+index=$(pwd)/$real
+case $real in /*) index=$real ;; esac
+index=$index.rollback-$run
 trap 'rm -f "$index" "$index.lock"' EXIT
 export GIT_AUTHOR_NAME=rollback GIT_AUTHOR_EMAIL=rollback@localhost
 export GIT_COMMITTER_NAME=rollback GIT_COMMITTER_EMAIL=rollback@localhost
 head=$(git rev-parse HEAD) || exit 1
-staged=$(git write-tree) || { echo "the index holds unmerged paths" >&2; exit 1; }
 umask 077
-git ls-tree -r -z --name-only "$target" >"$index.names" || exit 1
-(
-  GIT_INDEX_FILE=$index
-  export GIT_INDEX_FILE
-  git read-tree "$staged" && git add -A . && git update-index -z --add --remove --stdin <"$index.names"
-) || exit 1
-rm -f "$index.names"
-tree=$(GIT_INDEX_FILE=$index git write-tree) || exit 1
+staged=$(git write-tree) || { echo "the index holds unmerged paths" >&2; exit 1; }
+with_index() { GIT_INDEX_FILE=$index git "$@"; }
+# What of the target is a file here already, and what is not.
+with_index read-tree "$target" || exit 1
+there=$(with_index diff-files -z --name-only --diff-filter=d | base64) || exit 1
+missing=$(with_index diff-files -z --name-only --diff-filter=D | base64) || exit 1
+with_index read-tree "$staged" && with_index add -u . || exit 1
+printf '%s' "$there" | base64 -d | with_index update-index -z --add --replace --stdin || exit 1
+export GIT_INDEX_FILE="$index"
+printf '%s' "$missing" | base64 -d | xargs -0 sh -c '
+add() { git -c core.hooksPath=/dev/null --literal-pathspecs add -f -- "$1"; }
+for path; do
+  if [ -d "$path" ] && [ ! -L "$path" ]; then
+    add "$path" || exit 1
+    continue
+  fi
+  while :; do
+    case $path in */*) path=${path%/*} ;; *) break ;; esac
+    if [ -L "$path" ] || [ -f "$path" ]; then
+      add "$path" || exit 1
+      break
+    fi
+  done
+done' save || exit 1
+unset GIT_INDEX_FILE
+tree=$(with_index write-tree) || exit 1
 saved=$(git commit-tree "$tree" -p "$head" -m "work tree before rollback $run") || exit 1
 kept=$(git commit-tree "$staged" -p "$head" -m "index before rollback $run") || exit 1
+if [ -e "$real" ]; then
+  bytes=$(git hash-object -w --no-filters "$real") || exit 1
+  git update-ref "refs/rollback/$run/index-file" "$bytes" || exit 1
+fi
 git branch -f "rollback/before-$run" "$head" || exit 1
 git update-ref "refs/rollback/$run/index" "$kept" || exit 1
 git update-ref "refs/rollback/$run/worktree" "$saved"
@@ -131,7 +166,10 @@ git update-ref "refs/rollback/$run/worktree" "$saved"
 
 
 def save(folder: str, run_id: str, target: str) -> Command:
-    """Return the command that saves HEAD as a branch, and index and work tree as commits. Changes neither."""
+    """Return the command that saves HEAD as a branch, and index and work tree as commits. Changes neither.
+
+    :param target: the commit that will be switched to; what lies in its way is saved too.
+    """
     return script(_SAVE, run_id, target, effect=Effect.WRITE, cwd=folder, timeout=300)
 
 
@@ -142,27 +180,50 @@ def is_saved(folder: str, run_id: str) -> Command:
     )
 
 
+# `skip-worktree` and `assume-unchanged` hide changes from git, and then even a forced switch stumbles over them.
+_UNHIDE = """\
+unhide() {
+  git ls-files -z | git update-index -z --no-skip-worktree --stdin &&
+    git ls-files -z | git update-index -z --no-assume-unchanged --stdin
+}
+cd -- "$(git rev-parse --show-toplevel)" || exit 1
+"""
+
+_SWITCH = (
+    _GIT
+    + _UNHIDE
+    + """\
+unhide && git checkout -q -f --detach "$1"
+"""
+)
+
+
 def switch(folder: str, commit: str) -> Command:
     """Return the command that puts the work tree at ``commit``, detached: no branch is moved."""
-    return script(
-        _GIT + 'git checkout -q -f --detach "$1"', commit, effect=Effect.DESTROY, cwd=folder, timeout=300
-    )
+    return script(_SWITCH, commit, effect=Effect.DESTROY, cwd=folder, timeout=300)
 
 
+# HEAD moves without a checkout of its commit, which would write files that were not there.
 _PUT_BACK = (
     _GIT
+    + _UNHIDE
     + """\
 run=$1 commit=$2 branch=$3
 git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null || exit 0
 rm -f "$(git rev-parse --git-path index.lock)"
-git checkout -q -f --detach "$commit" || exit 1
+unhide || exit 1
 git read-tree -u --reset "refs/rollback/$run/worktree" || exit 1
 git read-tree "refs/rollback/$run/index" || exit 1
+if git rev-parse -q --verify "refs/rollback/$run/index-file" >/dev/null; then
+  index=$(git rev-parse --git-path index) || exit 1
+  git cat-file blob "refs/rollback/$run/index-file" >"$index.rollback" && mv "$index.rollback" "$index" || exit 1
+fi
 git update-index -q --refresh >/dev/null
 if [ -n "$branch" ] && [ "$(git rev-parse -q --verify "refs/heads/$branch")" = "$commit" ]; then
-  git symbolic-ref HEAD "refs/heads/$branch" || exit 1
+  git symbolic-ref -m "rollback $run put back" HEAD "refs/heads/$branch"
+else
+  git update-ref --no-deref -m "rollback $run put back" HEAD "$commit"
 fi
-exit 0
 """
 )
 
@@ -186,9 +247,8 @@ _ADD_TREE = (
     _GIT
     + """\
 if [ -e "$2/.git" ]; then [ "$(git -C "$2" rev-parse HEAD)" = "$1" ] && exit 0; fi
-git worktree remove --force "$2" 2>/dev/null
-git worktree prune
-git worktree add -q --force --detach "$2" "$1"
+git worktree remove -f -f "$2" 2>/dev/null || rm -rf -- "$2" || exit 1
+git worktree add -q -f -f --detach "$2" "$1"
 """
 )
 
@@ -201,7 +261,8 @@ def add_tree(folder: str, commit: str, place: str) -> Command:
 def remove_tree(folder: str, place: str) -> Command:
     """Return the command that removes a tree of ``add_tree``. Safe where there is none."""
     return script(
-        _GIT + 'if [ -e "$1" ]; then git worktree remove --force "$1" || exit 1; fi; git worktree prune',
+        # Twice forced: `git worktree add` locks what it is making, and a killed one leaves it locked.
+        _GIT + 'git worktree remove -f -f "$1" 2>/dev/null || rm -rf -- "$1"',
         place,
         effect=Effect.WRITE,
         cwd=folder,

@@ -28,19 +28,22 @@ free() {
   say "$1" "$(df -Pk -- "$place" 2>/dev/null | awk 'NR==2 {print $4}')"
 }
 free backup_kib "$2"
-free docker_kib "$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)"
+about=$(docker info --format '{{.ID}} {{.DockerRootDir}}' 2>/dev/null)
+say engine "${about%% *}"
+free docker_kib "${about#* }"
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """Answer of ``survey``. Sizes in bytes; ``problem`` says what a rollback would miss; ``env_project`` is the
-    compose project that the checkout's ``.env`` names."""
+    compose project that the checkout's ``.env`` names; ``engine`` is the Docker engine's own id."""
 
     tools: Tools
     now: float
     backup_free_bytes: int
     docker_free_bytes: int
+    engine: str = ""
     env_project: str = ""
     problem: str = ""
 
@@ -74,6 +77,7 @@ def read_survey(text: str) -> Survey:
         now=float(said["now"]),
         backup_free_bytes=_kib(said.get("backup_kib", "")),
         docker_free_bytes=_kib(said.get("docker_kib", "")),
+        engine=said.get("engine", ""),
         env_project=said.get("env_project", "").strip("'\""),
         problem=_missing(said, tools),
     )

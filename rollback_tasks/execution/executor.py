@@ -9,36 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rollback_tasks.errors import (
-    CommandFailed,
-    CommandTimedOut,
-    ConnectionLost,
-    RollbackError,
-    StepFailed,
-    Unreachable,
-)
+from rollback_tasks.errors import CommandFailed, CommandTimedOut, ConnectionLost, RollbackError, StepFailed
 from rollback_tasks.execution import journal
 from rollback_tasks.execution.asking import ask
 from rollback_tasks.execution.fetching import fetch
 from rollback_tasks.execution.gate import pass_gate
+from rollback_tasks.execution.heartbeat import Heartbeat
+from rollback_tasks.execution.interruption import Interrupted, Interruption
+from rollback_tasks.execution.journal import Lead
+from rollback_tasks.execution.settling import Fenced, Performed, Settling
 from rollback_tasks.model import events
-from rollback_tasks.model.outcome import Outcome, StepRecord, StepState
+from rollback_tasks.model.outcome import StepRecord, StepState
 from rollback_tasks.model.plan import Compensation, Fetch, Gate, HostPlan, Step
-from rollback_tasks.model.project import Project
 from rollback_tasks.ports import Clock, EventSink, Host, Laptop
 from rollback_tasks.shell import Command, standalone
-
-
-@dataclass(slots=True, kw_only=True)
-class Performed:
-    """What became of one host. ``problem`` and ``details`` say why it was put back."""
-
-    outcome: Outcome = Outcome.DONE
-    steps: list[StepRecord] = field(default_factory=list)
-    downtime: float | None = None
-    problem: str = ""
-    details: str = ""
-    hint: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +31,10 @@ class Executor:
 
     :param reconnect: gives a new connection after one was lost; raises Unreachable.
     :param health_after: the gate that the restored host has to pass; None where it was not healthy before.
+    :param plan_text: the plan as JSON, so that another laptop can go on with it.
     :param mirror: path of the journal on the laptop.
+    :param completed: steps that an earlier process did, when a run is resumed.
+    :param begun: the step that it had begun; empty where there is none.
     """
 
     plan: HostPlan
@@ -56,12 +43,18 @@ class Executor:
     laptop: Laptop
     clock: Clock
     sink: EventSink
-    project: Project
-    run_id: str
+    lead: Lead
     stamp: Callable[[float], str]
     mirror: str
     health_after: Gate | None
+    interruption: Interruption
+    plan_text: str = "{}"
+    is_resumed: bool = False
+    completed: frozenset[str] = frozenset()
+    begun: str = ""
+    _is_open: bool = False
     _down_since: float | None = None
+    _heartbeat: Heartbeat | None = None
     _result: Performed = field(default_factory=Performed)
 
     def perform(self) -> Performed:
@@ -70,16 +63,47 @@ class Executor:
         :returns: outcome ``done``, ``restored`` (the host is as before) or ``stranded``.
         """
         try:
-            self._note_all(journal.open_run(self.project, self.run_id, self._line("opened", host=self.plan.host)))
+            if not self._open():
+                return self._result
             for number, step in enumerate(self.plan.steps, 1):
                 self._step(number, step)
-            self._note_all(journal.commit(self.project, self.run_id, self._line("settled", outcome="done")))
+            self._commit()
         except (RollbackError, KeyboardInterrupt) as error:
             self._put_back(error)
+        except Exception as error:  # noqa: BLE001
+            # A bug of ours must not leave the host half way; it is shown after the host is back.
+            self._result.bug = error
+            self._put_back(StepFailed(f"a bug in this program: {type(error).__name__}", host=self.plan.host))
+        finally:
+            self._stop_heartbeat()
         return self._result
 
-    def _note_all(self, command: Command) -> None:
-        self.host.run(command)
+    def _open(self) -> bool:
+        """Make or take the run on the host; False where somebody else has it."""
+        if not self.is_resumed:
+            first = self._line("opened", host=self.plan.host)
+            self.host.run(self.lead.open_run(first, self.plan_text))
+        else:
+            done = self.host.run(self.lead.take(self._line("resumed", host=self.plan.host)))
+            if done.exit_code != 0:
+                self._settling().report_host(Fenced("the run is led or decided by somebody else"))
+                return False
+        self._is_open = True
+        self._heartbeat = Heartbeat(self.host, self.lead)
+        return True
+
+    def _commit(self) -> None:
+        last = self._line("settled", outcome="done")
+        try:
+            self.host.run(self.lead.commit(last))
+        except CommandFailed as error:
+            if error.exit_code_seen != journal.FENCED:
+                raise
+            raise Fenced("another decision was taken on the host", host=self.plan.host) from error
+        except ConnectionLost:
+            # The answer was lost, not necessarily the decision: the host says which.
+            self._rejoin_connection()
+            self._settling().report_host(None)
 
     def _line(self, event: str, **fields: object) -> str:
         """Return a journal line and mirror it on the laptop."""
@@ -89,17 +113,24 @@ class Executor:
 
     def _step(self, number: int, step: Step) -> None:
         count = len(self.plan.steps)
+        name = f"{number:03d}-{step.kind}"
+        if step.takes_service_away and self._down_since is None:
+            self._down_since = self.clock.monotonic()
+        if name in self.completed:
+            self._result.steps.append(StepRecord(step.kind, StepState.DONE))
+            return
         text = step.describe()
         self.sink.emit(events.StepStarted(self.plan.host, number, count, step.kind, text))
         began = self.clock.monotonic()
-        if step.takes_service_away and self._down_since is None:
-            self._down_since = began
-        name = f"{number:03d}-{step.kind}"
         try:
-            self._act(name, step)
+            self.interruption.check()
+            if step.takes_service_away:
+                self._act_surely(name, step)
+            else:
+                with self.interruption.may_cut(self._cut):
+                    self._act_surely(name, step)
         except (RollbackError, KeyboardInterrupt) as error:
-            seconds = self.clock.monotonic() - began
-            self._result.steps.append(StepRecord(step.kind, StepState.FAILED, seconds))
+            self._result.steps.append(StepRecord(step.kind, StepState.FAILED, self.clock.monotonic() - began))
             problem = error.brief if isinstance(error, RollbackError) else "interrupted"
             self.sink.emit(events.StepFailed(self.plan.host, number, count, step.kind, problem))
             raise
@@ -107,14 +138,58 @@ class Executor:
         self._result.steps.append(StepRecord(step.kind, StepState.DONE, seconds))
         self.sink.emit(events.StepDone(self.plan.host, number, count, step.kind, text, seconds))
 
+    def _cut(self) -> None:
+        """End what is under way on the host; the step then fails, and what was done is undone."""
+        try:
+            self.host.run(journal.end_session(self.lead.project, self.lead.run_id))
+        except RollbackError as error:
+            self.sink.emit(events.Note(self.plan.host, f"what is under way could not be ended: {error.brief}"))
+
+    def _act_surely(self, name: str, step: Step) -> None:
+        """Do one step; where the connection breaks, look again instead of trying again."""
+        try:
+            if name == self.begun and self._is_done_or_undone(name, step):
+                return
+            self._act(name, step)
+        except ConnectionLost as lost:
+            self.sink.emit(events.Note(self.plan.host, f"{lost.brief}; connecting again to look"))
+            self._rejoin_connection()
+            rejoined = self.host.run(self.lead.rejoin(limit=1800))
+            if rejoined.exit_code == journal.FENCED:
+                raise Fenced("the host decided while the connection was gone", host=self.plan.host) from lost
+            if rejoined.exit_code != 0:
+                raise StepFailed("what was under way does not end", host=self.plan.host) from lost
+            if not step.postcondition():
+                self._act(name, step)
+            elif not self._holds(name, step):
+                undone = "the connection broke in this step, and it was not done"
+                raise StepFailed(undone, host=self.plan.host) from lost
+        except StepFailed:
+            self.interruption.check()
+            raise
+
+    def _is_done_or_undone(self, name: str, step: Step) -> bool:
+        """Look at the step that an earlier process had begun: True where it was done, else it is undone first."""
+        if step.postcondition() and self._holds(name, step):
+            return True
+        self.host.run(journal.undo_one(self.lead.project, self.lead.run_id, name))
+        return False
+
+    def _holds(self, name: str, step: Step) -> bool:
+        """True where a step's postconditions hold; then it is written down as done."""
+        checks = [check.command for check in step.postcondition()]
+        answers = ask(self.host, checks)
+        is_done = len(answers) == len(checks) and answers[-1].exit_code in checks[-1].ok_codes
+        if is_done:
+            self.host.run(self.lead.append(self._line("done", step=name)))
+        return is_done
+
     def _act(self, name: str, step: Step) -> None:
         """Do one step. Commands that need no input travel together."""
         undo = step.compensation()
         text = standalone(undo.command) if isinstance(undo, Compensation) else ""
         begun = self._line("started", step=name, says=step.describe(), undo=undo.says)
-        pending: list[tuple[str, Command]] = [
-            ("", journal.begin(self.project, self.run_id, name=name, undo=text, begun=begun))
-        ]
+        pending: list[tuple[str, Command]] = [("", self.lead.begin(name=name, undo=text, begun=begun))]
         pending += [(f"no longer true: {check.says}", check.command) for check in step.precondition()]
         for action in step.forward():
             match action:
@@ -129,12 +204,15 @@ class Executor:
                     fetch(action, self.host, self.laptop)
                 case Gate():
                     self._flush(pending)
-                    passed = pass_gate(action, self.host, self.clock)
-                    if self._down_since is not None and self._result.downtime is None:
-                        self._result.downtime = passed.first_good - self._down_since
+                    self._pass(action)
         pending += [(f"not true afterwards: {check.says}", check.command) for check in step.postcondition()]
-        pending.append(("", journal.append(self.project, self.run_id, self._line("done", step=name))))
+        pending.append(("", self.lead.append(self._line("done", step=name))))
         self._flush(pending)
+
+    def _pass(self, gate: Gate) -> None:
+        passed = pass_gate(gate, self.host, self.clock, self.interruption.check)
+        if self._down_since is not None and self._result.downtime is None:
+            self._result.downtime = passed.first_good - self._down_since
 
     def _flush(self, pending: list[tuple[str, Command]]) -> None:
         """Run what is pending in one round trip; raise for the first that failed."""
@@ -157,71 +235,42 @@ class Executor:
         if len(answers) < count:
             raise StepFailed("the step's script ended early", host=self.plan.host)
 
+    def _stop_heartbeat(self) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+            self._heartbeat = None
+
+    def _rejoin_connection(self) -> None:
+        """Connect again, for as long as the host would wait for us and a little longer.
+
+        :raises ConnectionLost: it does not come back.
+        """
+        self._stop_heartbeat()
+        self.host = self._settling().reconnected()
+        self._heartbeat = Heartbeat(self.host, self.lead)
+
+    def _settling(self) -> Settling:
+        return Settling(
+            name=self.plan.host,
+            host=self.host,
+            reconnect=self.reconnect,
+            clock=self.clock,
+            sink=self.sink,
+            lead=self.lead,
+            health_after=self.health_after if self._down_since is not None else None,
+            down_since=self._down_since,
+            result=self._result,
+        )
+
     def _put_back(self, error: BaseException) -> None:
-        """Undo what was done, whatever the reason, and say how that went."""
-        result = self._result
-        if isinstance(error, RollbackError):
-            result.problem, result.details = error.brief, error.details
-        else:
-            result.problem = "interrupted by the operator"
-        again = f"inv rollback.abort --host {self.plan.host}"
-        try:
-            if isinstance(error, ConnectionLost):
-                self.host = self.reconnect()
-            done = self.host.run(journal.unwind(self.project, self.run_id, "laptop"))
-        except (RollbackError, KeyboardInterrupt) as second:
-            brief = second.brief if isinstance(second, RollbackError) else "interrupted again"
-            result.outcome = Outcome.STRANDED
-            result.details = f"putting the host back did not end either: {brief}"
-            result.hint = f"put it back with `{again}`"
-            if isinstance(second, Unreachable | ConnectionLost):
-                result.details = "the connection is gone; what the host did since is not known"
+        settling = self._settling()
+        if not self._is_open and not self.is_resumed:
+            settling.nothing_done(error)
             return
-        if done.exit_code == journal.DECIDED_ELSEWHERE:
-            result.outcome = Outcome.STRANDED
-            result.details = "the host was already put back, or is being put back, by somebody else"
-            result.hint = f"see `inv host.status --host {self.plan.host}`"
-            return
-        self._take_note(done.text)
-        if done.exit_code != 0:
-            result.outcome = Outcome.STRANDED
-            result.details = f"{result.details}\nnot every step could be undone".strip()
-            result.hint = f"see the logs in {self.project.run_folder(self.run_id)}/undo, then `{again}`"
-            return
-        self._line("settled", outcome="restored")
-        self._await_restored()
-
-    def _take_note(self, text: str) -> None:
-        """Note which compensations ran, as the host reported them."""
-        for line in text.splitlines():
-            state, _, kind = line.partition(" ")
-            is_done = state == "compensated"
-            self.sink.emit(events.Compensated(self.plan.host, kind, is_done))
-            after = StepState.COMPENSATED if is_done else StepState.COMPENSATION_FAILED
-            self._result.steps = [
-                StepRecord(record.kind, after, record.seconds) if record.kind == kind else record
-                for record in self._result.steps
-            ]
-
-    def _await_restored(self) -> None:
-        """The host counts as restored when it answers as it did before."""
-        result = self._result
-        result.outcome = Outcome.RESTORED
-        if self._down_since is None or self.health_after is None:
-            return
-        try:
-            passed = pass_gate(self.health_after, self.host, self.clock)
-            result.downtime = passed.first_good - self._down_since
-        except (RollbackError, KeyboardInterrupt) as error:
-            brief = error.brief if isinstance(error, RollbackError) else "interrupted"
-            result.outcome = Outcome.STRANDED
-            unwell = f"everything was undone, but the application does not answer: {brief}"
-            result.details = f"{result.details}\n{unwell}".strip()
-            result.hint = f"see `inv host.logs --host {self.plan.host}`"
-
-
-class Fenced(StepFailed):
-    """Somebody else decided how this run ends."""
+        settling.put_back(error)
+        self.host = settling.host
+        if isinstance(error, Interrupted):
+            self._result.was_interrupted = True
 
 
 def _readable(command: Command) -> tuple[str, ...]:

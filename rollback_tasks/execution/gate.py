@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rollback_tasks.errors import CommandFailed, StepFailed
@@ -18,9 +19,14 @@ class Passed:
     first_good: float
 
 
-def pass_gate(gate: Gate, host: Host, clock: Clock) -> Passed:
+def _go_on() -> None:
+    """Nobody asks to stop."""
+
+
+def pass_gate(gate: Gate, host: Host, clock: Clock, check: Callable[[], None] = _go_on) -> Passed:
     """Ask until the application is healthy and stays so through the soak.
 
+    :param check: called between two questions; it raises where somebody asked to stop.
     :raises StepFailed: it did not become healthy in time, did not stay so, or its containers keep dying.
     """
     deadline = clock.monotonic() + gate.timeout
@@ -28,6 +34,7 @@ def pass_gate(gate: Gate, host: Host, clock: Clock) -> Passed:
     good_since: float | None = None
     last = HttpAnswer(0, problem="it was not asked yet")
     while True:
+        check()
         asked = clock.monotonic()
         last = host.http_get(gate.url, timeout=max(1.0, min(5.0, gate.timeout)))
         now = clock.monotonic()

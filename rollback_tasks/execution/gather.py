@@ -108,11 +108,10 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         lock=owner,
         unfinished=unfinished,
         clock_skew=found.now - clock.now(),
+        identity=f"{found.engine} {project.folder}",
     )
     resolved = commit.text.strip() if to is not None and commit.exit_code == 0 else None
-    return Gathered(
-        project=project, facts=facts, services=services, resolved=resolved or None, damaged=record.damaged
-    )
+    return Gathered(project=project, facts=facts, services=services, resolved=resolved or None, damaged=record.damaged)
 
 
 def _services(answer: Completed, project: Project) -> tuple[dict[str, Service], str]:

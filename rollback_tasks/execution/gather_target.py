@@ -45,11 +45,7 @@ def look_at(host: Host, project: Project, facts: HostFacts, commit: str) -> Way:
     names = ("alembic.ini", "pyproject.toml")
     asked: list[Command] = [git.show(project.folder, c, name) for c in (facts.git.commit, commit) for name in names]
     asked.append(compose.config(project, commit))
-    asked.append(
-        containers.environment(container.id)
-        if container
-        else Command(argv=("true",), effect=Effect.READ)
-    )
+    asked.append(containers.environment(container.id) if container else Command(argv=("true",), effect=Effect.READ))
     *files, config, environment = _all(ask(host, asked), asked, host)
     services: Mapping[str, Service] = {}
     services_problem = ""

@@ -1,99 +1,216 @@
 """The append-only record of a run, on the host, with the way back beside it.
 
-``runs/ID/`` holds ``journal.jsonl``, ``undo/NNN-KIND.sh`` (written before its step acts, renamed to ``.undone``
-when it ran), ``unwind.sh`` (runs them, newest first, without the laptop), ``undecided`` (renamed by whoever
-decides how the run ends: one atomic rename, so that two never decide) and ``settled``.
+``runs/ID/`` holds ``journal.jsonl``, ``plan.json``, ``undo/NNN-KIND.sh`` (written before its step acts, renamed to
+``.undone`` when it ran), the scripts of ``guardian``, and files that say how the run stands:
+
+* ``holder``: the word of the laptop that leads the run; a step begins only for that one.
+* ``lease``: the host's uptime in seconds until which the guard waits for a sign of life.
+* ``undecided``: renamed, once, to ``committed`` (the result stands) or ``decided-WHO`` (it is undone). One atomic
+  rename: two never decide.
+* ``settled``: nothing is left to do.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
+from rollback_tasks.errors import MalformedAnswer
+from rollback_tasks.execution.guardian import GUARD, LIBRARY, UNWIND
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
 
 FENCED = 75
-DECIDED_ELSEWHERE = 76
+COMMITTED = 76
 NOT_ALL_UNDONE = 77
-
-# $1 who decides. Every compensation is tried; what is still running of the run is ended first.
-UNWIND = """\
-#!/bin/sh
-who=$1
-run=$(cd "$(dirname "$0")" && pwd) || exit 1
-id=${run##*/}
-LC_ALL=C
-export LC_ALL
-umask 077
-if [ ! -e "$run/decided-$who" ]; then
-  mv "$run/undecided" "$run/decided-$who" 2>/dev/null || exit 76
-fi
-group=$(cat "$run/pgid" 2>/dev/null)
-own=$(sed 's/.*) //' "/proc/$$/stat" | cut -d' ' -f3)
-if [ -n "$group" ] && [ "$group" != "$own" ] && grep -q "$id" "/proc/$group/cmdline" 2>/dev/null; then
-  kill -TERM -- "-$group" 2>/dev/null
-  tries=0
-  while [ -e "/proc/$group" ] && [ "$tries" -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
-  kill -KILL -- "-$group" 2>/dev/null
-fi
-failed=0
-for file in $(ls -r "$run/undo"); do
-  case $file in *.sh) ;; *) continue ;; esac
-  name=${file%.sh}
-  if sh "$run/undo/$file" >>"$run/undo/$name.log" 2>&1 </dev/null; then
-    mv "$run/undo/$file" "$run/undo/$name.undone"
-    state=compensated
-  else
-    failed=1
-    state=compensation_failed
-  fi
-  printf '{"version": 1, "event": "%s", "step": "%s", "at": "%s", "by": "%s"}\\n' "$state" "$name" \\
-    "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who" >>"$run/journal.jsonl"
-  printf '%s %s\\n' "$state" "${name#*-}"
-done
-[ "$failed" = 0 ] || exit 77
-printf '{"version": 1, "event": "settled", "outcome": "restored", "at": "%s", "by": "%s"}\\n' \\
-  "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who" >>"$run/journal.jsonl"
-: >"$run/settled"
-sync "$run/journal.jsonl" 2>/dev/null || sync
-"""
+BUSY = 78
 
 _OPEN = """\
-run=$1 line=$2 unwind=$3
+run=$1 line=$2 plan=$3 holder=$4 ttl=$5
 umask 007
 mkdir -p "$run/undo" || exit 1
-printf '%s' "$unwind" >"$run/unwind.sh" && : >"$run/undecided" || exit 1
-printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
-sync "$run/unwind.sh" "$run/journal.jsonl" 2>/dev/null || sync
+printf '%s' "$6" >"$run/library.sh" && printf '%s' "$7" >"$run/unwind.sh" || exit 1
+printf '%s' "$8" >"$run/guard.sh" || exit 1
+printf '%s' "$plan" >"$run/plan.json" && printf '%s\\n' "$holder" >"$run/holder" || exit 1
+. "$run/library.sh"
+renew "$run" "$ttl" && : >"$run/undecided" && printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
+flush "$run/unwind.sh" "$run/plan.json" "$run/journal.jsonl"
+start_guard "$run"
 """
 
-# The fence: a run that lost its lock, or was decided by somebody else, must not take another step.
+# The fence: a run that lost its lock or its lead, or was decided by somebody else, must not take another step.
+# The session is written down first: whoever takes the lead away ends what it finds there.
 _BEGIN = """\
-state=$1 id=$2 name=$3 undo=$4 line=$5
-run=$state/runs/$id
+run=$1 holder=$2 ttl=$3 name=$4 undo=$5 line=$6
 umask 007
-[ "$(cat "$state/lock/run_id" 2>/dev/null)" = "$id" ] && [ -e "$run/undecided" ] || exit 75
-sed 's/.*) //' "/proc/$$/stat" 2>/dev/null | cut -d' ' -f3 >"$run/pgid"
+. "$run/library.sh" || exit 75
+note_session "$run"
+is_led_by "$run" "$holder" || exit 75
+renew "$run" "$ttl" || exit 1
 if [ -n "$undo" ]; then
   printf '%s' "$undo" >"$run/undo/$name.partial" && mv "$run/undo/$name.partial" "$run/undo/$name.sh" || exit 1
 fi
 printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
-sync "$run/journal.jsonl" "$run/undo" 2>/dev/null || sync
+flush "$run/journal.jsonl" "$run/undo"
 """
 
 _APPEND = """\
-printf '%s\\n' "$2" >>"$1/journal.jsonl" || exit 1
-sync "$1/journal.jsonl" 2>/dev/null || sync
+run=$1
+. "$run/library.sh" || exit 1
+printf '%s\\n' "$2" >>"$run/journal.jsonl" || exit 1
+flush "$run/journal.jsonl"
 """
 
 _COMMIT = """\
-run=$1 line=$2
+run=$1 holder=$2 line=$3
 umask 007
-mv "$run/undecided" "$run/decided-laptop" || exit 75
+. "$run/library.sh" || exit 75
+alone "$run" 20 || exit 78
+is_led_by "$run" "$holder" || exit 75
+mv "$run/undecided" "$run/committed" || exit 75
 printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
 : >"$run/settled"
-sync "$run/journal.jsonl" 2>/dev/null || sync
+flush "$run/journal.jsonl"
 """
+
+# A sign of life for each line; the connection's end ends it.
+_RENEW = """\
+run=$1 holder=$2 ttl=$3
+umask 007
+. "$run/library.sh" || exit 75
+while IFS= read -r beat; do
+  is_led_by "$run" "$holder" || exit 75
+  renew "$run" "$ttl" || exit 1
+done
+"""
+
+# After a lost connection: what was under way may still be; it is waited for, then the run is ours again or not.
+_REJOIN = """\
+run=$1 holder=$2 ttl=$3 limit=$4
+umask 007
+. "$run/library.sh" || exit 75
+while [ -n "$(session_members "$run")" ] && [ "$limit" -gt 0 ]; do
+  is_led_by "$run" "$holder" || exit 75
+  renew "$run" "$ttl"
+  sleep 1
+  limit=$((limit - 1))
+done
+is_led_by "$run" "$holder" && renew "$run" "$ttl" || exit 75
+[ -z "$(session_members "$run")" ] || exit 79
+"""
+
+# The old leader is shut out before what it started is ended.
+_LEAD = """\
+run=$1 holder=$2 ttl=$3 line=$4
+umask 007
+. "$run/library.sh" || exit 75
+alone "$run" 20 || exit 78
+[ -e "$run/undecided" ] || exit 75
+[ "$(seconds_left "$run")" -le 0 ] || exit 78
+printf '%s\\n' "$holder" >"$run/holder.partial" && mv "$run/holder.partial" "$run/holder" || exit 1
+renew "$run" "$ttl" || exit 1
+end_session "$run"
+printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
+flush "$run/journal.jsonl"
+start_guard "$run"
+"""
+
+_VERDICT = """\
+run=$1 limit=$2
+while [ ! -e "$run/settled" ] && [ "$limit" -gt 0 ]; do sleep 1; limit=$((limit - 1)); done
+if [ -e "$run/settled" ] && [ -e "$run/committed" ]; then echo committed
+elif [ -e "$run/settled" ]; then echo restored
+elif [ -e "$run/undecided" ]; then echo undecided
+else echo deciding; fi
+cat "$run/journal.jsonl"
+"""
+
+_READ = """\
+run=$1
+[ -e "$run/library.sh" ] && . "$run/library.sh" && seconds_left "$run" || echo 0
+if [ -e "$run/settled" ]; then echo settled; elif [ -e "$run/undecided" ]; then echo undecided; else echo decided; fi
+cat "$run/plan.json" && echo && cat "$run/journal.jsonl"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """Who leads a run, and for how long without a sign of life.
+
+    :param holder: a word that only this process knows.
+    :param lease: seconds.
+    """
+
+    project: Project
+    run_id: str
+    holder: str
+    lease: float
+
+    @property
+    def folder(self) -> str:
+        """The run's folder on the host."""
+        return self.project.run_folder(self.run_id)
+
+    @property
+    def ttl(self) -> str:
+        """The lease as the host's scripts take it."""
+        return str(max(3, round(self.lease)))
+
+    def open_run(self, first: str, plan: str) -> Command:
+        """Return the command that makes the run's folder and starts its guard."""
+        return script(
+            _OPEN, self.folder, first, plan, self.holder, self.ttl, LIBRARY, UNWIND, GUARD, effect=Effect.WRITE
+        )
+
+    def begin(self, *, name: str, undo: str, begun: str) -> Command:
+        """Return the command that writes a step's compensation, then that it begins; exit code 75 where the run is
+        no longer led by this process.
+
+        :param name: ``NNN-kind``; sorts in the order of the steps.
+        :param undo: script text; empty where there is nothing to undo.
+        """
+        return script(_BEGIN, self.folder, self.holder, self.ttl, name, undo, begun, effect=Effect.WRITE)
+
+    def append(self, text: str) -> Command:
+        """Return the command that adds a line."""
+        return script(_APPEND, self.folder, text, effect=Effect.WRITE)
+
+    def commit(self, last: str) -> Command:
+        """Return the command that decides for the result: from now on nothing is undone by itself."""
+        return script(_COMMIT, self.folder, self.holder, last, effect=Effect.WRITE)
+
+    def renewing(self, *, timeout: float) -> Command:
+        """Return the command that renews the lease for every line of its standard input."""
+        return script(_RENEW, self.folder, self.holder, self.ttl, effect=Effect.WRITE, timeout=timeout)
+
+    def rejoin(self, *, limit: float) -> Command:
+        """Return the command that waits for what was under way, up to ``limit`` seconds, and says whether the run is
+        still led by this process (exit code 75: no; 79: yes, but it still goes on)."""
+        return script(
+            _REJOIN,
+            self.folder,
+            self.holder,
+            self.ttl,
+            str(round(limit)),
+            effect=Effect.WRITE,
+            timeout=limit + 30,
+            ok_codes=frozenset({0, FENCED, 79}),
+        )
+
+    def take(self, line_: str) -> Command:
+        """Return the command that takes the lead of an abandoned run (exit code 75: it was decided; 78: somebody
+        still leads it)."""
+        return script(
+            _LEAD,
+            self.folder,
+            self.holder,
+            self.ttl,
+            line_,
+            effect=Effect.WRITE,
+            ok_codes=frozenset({0, FENCED, BUSY}),
+        )
 
 
 def line(event: str, *, at: str, **fields: object) -> str:
@@ -101,39 +218,88 @@ def line(event: str, *, at: str, **fields: object) -> str:
     return json.dumps({"version": 1, "event": event, "at": at, **fields}, ensure_ascii=True)
 
 
-def open_run(project: Project, run_id: str, first: str) -> Command:
-    """Return the command that makes a run's folder with its way back, still empty."""
-    return script(_OPEN, project.run_folder(run_id), first, UNWIND, effect=Effect.WRITE)
-
-
-def begin(project: Project, run_id: str, *, name: str, undo: str, begun: str) -> Command:
-    """Return the command that writes a step's compensation, then that it begins; exit code 75 where the run is
-    no longer ours.
-
-    :param name: ``NNN-kind``; sorts in the order of the steps.
-    :param undo: script text; empty where there is nothing to undo.
-    """
-    return script(_BEGIN, project.state_folder, run_id, name, undo, begun, effect=Effect.WRITE)
-
-
-def append(project: Project, run_id: str, text: str) -> Command:
-    """Return the command that adds a line."""
-    return script(_APPEND, project.run_folder(run_id), text, effect=Effect.WRITE)
-
-
-def commit(project: Project, run_id: str, last: str) -> Command:
-    """Return the command that decides for the result: from now on nothing is undone by itself."""
-    return script(_COMMIT, project.run_folder(run_id), last, effect=Effect.WRITE)
-
-
 def unwind(project: Project, run_id: str, who: str) -> Command:
     """Return the command that decides against the result and runs every compensation, newest first.
 
-    Exit code 76: somebody else decided; 77: not every compensation succeeded.
+    :param who: ``laptop``, ``guard``, or ``undo`` for a run whose result was already committed.
+
+    Exit code 76: the result was committed; 77: not every compensation succeeded; 78: it is being undone right now.
     """
     return Command(
         argv=("sh", f"{project.run_folder(run_id)}/unwind.sh", who),
         effect=Effect.DESTROY,
         timeout=1800,
-        ok_codes=frozenset({0, DECIDED_ELSEWHERE, NOT_ALL_UNDONE}),
+        ok_codes=frozenset({0, COMMITTED, NOT_ALL_UNDONE, BUSY}),
     )
+
+
+def end_session(project: Project, run_id: str) -> Command:
+    """Return the command that ends what a run is doing on the host right now."""
+    body = '. "$1/library.sh" && end_session "$1"'
+    return script(body, project.run_folder(run_id), effect=Effect.WRITE)
+
+
+_UNDO_ONE = """\
+file=$1/undo/$2.sh
+[ -e "$file" ] || exit 0
+sh "$file" >>"$1/undo/$2.log" 2>&1 </dev/null
+"""
+
+
+def undo_one(project: Project, run_id: str, name: str) -> Command:
+    """Return the command that undoes one step that was begun, so that it can be done anew."""
+    return script(_UNDO_ONE, project.run_folder(run_id), name, effect=Effect.DESTROY, timeout=600)
+
+
+def verdict(project: Project, run_id: str, *, wait: float) -> Command:
+    """Return the command that waits up to ``wait`` seconds until a run is settled and says how."""
+    return script(_VERDICT, project.run_folder(run_id), str(round(wait)), effect=Effect.READ, timeout=wait + 30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a run's folder says.
+
+    :param seconds_left: of the lease; 0 or less where nobody gave a sign of life.
+    :param state: ``undecided``, ``decided`` (being undone, or that was cut) or ``settled``.
+    :param done: names of the steps that ended well.
+    :param begun: the step that was begun and did not end; empty where there is none.
+    """
+
+    seconds_left: int
+    state: str
+    plan: Mapping[str, Any]
+    done: frozenset[str]
+    begun: str
+
+
+def reading(project: Project, run_id: str) -> Command:
+    """Return the command that prints a run's record."""
+    return script(_READ, project.run_folder(run_id), effect=Effect.READ)
+
+
+def read(text: str) -> Record:
+    """Given the answer of ``reading``, return the record. Raise MalformedAnswer."""
+    lines = text.split("\n")
+    try:
+        events = [json.loads(each) for each in lines[3:] if each.strip() and _is_json(each)]
+        done = frozenset(str(event["step"]) for event in events if event["event"] == "done")
+        started = [str(event["step"]) for event in events if event["event"] == "started"]
+        return Record(
+            seconds_left=int(lines[0]),
+            state=lines[1],
+            plan=json.loads(lines[2]),
+            done=done,
+            begun=next((name for name in reversed(started) if name not in done), ""),
+        )
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise MalformedAnswer("the journal of the run cannot be read", details=text[:300]) from error
+
+
+def _is_json(text: str) -> bool:
+    # The last line may be torn by a full disk or a power cut.
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True

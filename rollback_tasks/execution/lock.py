@@ -120,7 +120,8 @@ def held(name: str, owner: LockOwner | None) -> LockHeld:
     return LockHeld(
         f"locked by {owner.operator} on {owner.laptop}: {owner.task}{why}, since {owner.taken_at}",
         details=f"run {owner.run_id}; last sign of life {owner.heartbeat_age:.0f} s ago; nothing was changed",
-        hint=f"wait for it, or settle it with `inv rollback.abort --host {name}`.",
+        hint=f"wait for it; if that laptop is gone: `inv rollback.resume --host {name}` goes on, "
+        f"`inv rollback.abort --host {name}` puts the host back.",
         host=name,
     )
 
@@ -130,9 +131,28 @@ def unfinished_run(name: str, runs: tuple[str, ...]) -> LockHeld:
     return LockHeld(
         f"run {', '.join(runs)} was left unfinished on this host",
         details="nothing was changed by this command",
-        hint=f"put the host back with `inv rollback.abort --host {name}`.",
+        hint=f"`inv rollback.resume --host {name}` goes on, `inv rollback.abort --host {name}` puts the host back.",
         host=name,
     )
+
+
+_TAKE_AWAY = """\
+state=$1 run=$2 line=$3
+umask 007
+[ "$(cat "$state/lock/run_id" 2>/dev/null)" = "$run" ] || [ ! -s "$state/lock/run_id" ] || exit 73
+printf '%s\\n' "$line" >>"$state/locks.jsonl" || exit 1
+mv "$state/lock" "$state/lock.$run.gone" && rm -rf "$state/lock.$run.gone"
+"""
+
+
+def take_away(host: Host, project: Project, run_id: str, request: RollbackRequest, at: str) -> None:
+    """Free a lock that its holder left, and write down who did and why.
+
+    :raises CommandFailed: it is another run's by now.
+    """
+    fields = {"at": at, "run_id": run_id, "by": request.operator, "laptop": request.laptop, "reason": request.reason}
+    line = json.dumps({"version": 1, "event": "lock_released", **fields})
+    host.run(script(_TAKE_AWAY, project.state_folder, run_id, line, effect=Effect.WRITE))
 
 
 def release(host: Host, project: Project, run_id: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from rollback_tasks.drivers.alembic_run import secret_parts
-from rollback_tasks.errors import UsageError
-from rollback_tasks.execution import gather_target
-from rollback_tasks.flows.session import Session
+from rollback_tasks.errors import RollbackError, UsageError
+from rollback_tasks.execution import gather_target, lock
+from rollback_tasks.flows.session import AT_ONCE, Session
 from rollback_tasks.flows.world import World
-from rollback_tasks.model.plan import HostPlan
+from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.model.release import Release
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict
@@ -32,6 +34,61 @@ def plan_session(session: Session, request: RollbackRequest, world: World) -> Ho
     if choice.release is not None and not choice.stays_because:
         details = _look(session, choice.release, world)
     return plan_host(request, project, session.settings, facts, current, choice, details)
+
+
+def plan_all(
+    sessions: Sequence[Session], request: RollbackRequest, world: World
+) -> tuple[dict[str, HostPlan], dict[str, RollbackError]]:
+    """Plan every host at once; return the plans, in the order of the inventory, and why others have none.
+
+    :raises UsageError: ``--to`` names nothing, or one deployment is named twice.
+    """
+    _named_once(sessions)
+
+    def attempt(session: Session) -> HostPlan | RollbackError:
+        try:
+            if session.facts.lock is not None:
+                raise lock.held(session.facts.host, session.facts.lock)
+            if session.facts.unfinished:
+                raise lock.unfinished_run(session.facts.host, session.facts.unfinished)
+            return plan_session(session, request, world)
+        except RollbackError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+        results = dict(zip([s.config.name for s in sessions], pool.map(attempt, sessions), strict=True))
+    for result in results.values():
+        if isinstance(result, UsageError):
+            raise result
+    plans = {name: result for name, result in results.items() if isinstance(result, HostPlan)}
+    return _same_target(plans, request), {n: r for n, r in results.items() if isinstance(r, RollbackError)}
+
+
+def _named_once(sessions: Sequence[Session]) -> None:
+    """Raise UsageError where two names mean one deployment: it would be rolled back twice."""
+    owners: dict[str, str] = {}
+    for session in sessions:
+        name = session.config.name
+        other = owners.setdefault(session.facts.identity, name)
+        if other != name:
+            raise UsageError(
+                f"{other} and {name} are the same deployment on the same machine",
+                details="nothing was changed",
+                hint=f"leave one of them out: --host {other}.",
+            )
+
+
+def _same_target(plans: dict[str, HostPlan], request: RollbackRequest) -> dict[str, HostPlan]:
+    """Block hosts that would go to different releases where the operator named none: a fleet has to agree."""
+    commits = {plan.target.commit for plan in plans.values() if plan.target is not None}
+    if request.to is not None or len(commits) < 2:
+        return plans
+    told = ", ".join(f"{name} to {plan.target.label}" for name, plan in plans.items() if plan.target is not None)
+    blocker = Blocker(f"the hosts would go to different releases: {told}", "name one for all with --to.")
+    return {
+        name: replace(plan, blockers=(*plan.blockers, blocker), noop_reason="", steps=())
+        for name, plan in plans.items()
+    }
 
 
 def _look(session: Session, release: Release, world: World) -> TargetFacts:

@@ -11,12 +11,11 @@ from rollback_tasks.flows.world import World
 from rollback_tasks.model.outcome import HostReport, Outcome
 from rollback_tasks.model.plan import HostPlan
 from rollback_tasks.model.release import Release
-from rollback_tasks.model.request import RollbackRequest
 
 
-def backup_of(session: Session, request: RollbackRequest, world: World) -> dict[str, Any] | None:
-    """Return what the copied manifest says of this run's backup; None where none arrived."""
-    name = f"{session.project.database}-{request.run_id}"
+def backup_of(session: Session, run_id: str, world: World) -> dict[str, Any] | None:
+    """Return what the copied manifest says of a run's backup; None where none arrived."""
+    name = f"{session.project.database}-{run_id}"
     local = f"{session.settings.local_backups}/{name}"
     manifest = world.laptop.read(f"{local}.manifest.json")
     if manifest is None:

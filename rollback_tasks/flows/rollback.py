@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.errors import Declined, PlanRefused, RollbackError, UsageError
 from rollback_tasks.execution import lock
-from rollback_tasks.execution.executor import Executor
-from rollback_tasks.flows.planned import plan_session
-from rollback_tasks.flows.reports import backup_of, described, planned
+from rollback_tasks.execution.fleet import FleetResult, run_fleet
+from rollback_tasks.execution.interruption import Interruption
+from rollback_tasks.execution.settling import Performed
+from rollback_tasks.flows import performing
+from rollback_tasks.flows.planned import plan_all
+from rollback_tasks.flows.reports import planned
 from rollback_tasks.flows.session import Session, close_all, look_again, open_all, stamp, untouched
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
-from rollback_tasks.model.plan import HostPlan, Plan
+from rollback_tasks.model.plan import Plan
 from rollback_tasks.model.request import RollbackRequest
-from rollback_tasks.steps.await_healthy import gate
+from rollback_tasks.planning.waves import waves
 
 
 def full(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:
     """Take every host back to its target; no host is touched before all are planned and locked.
 
-    :raises UsageError: nobody can answer and ``--yes`` was not given, or ``--to`` means nothing.
+    A host that cannot be reached is left out where others can go. A host that is locked or refused counts as
+    failed: nothing is touched unless ``max_failures`` allows for it.
+
+    :raises UsageError: nobody can answer and ``--yes`` was not given, a flag does not fit the fleet, or ``--to``
+        means nothing.
     :raises Declined: the operator said no.
     """
     if not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
@@ -31,85 +40,185 @@ def full(request: RollbackRequest, configs: Sequence[HostConfig], world: World) 
             details="nothing was changed",
             hint="add --yes to go on without a question, or --dry-run to see the plan.",
         )
+    if request.canary > len(configs) > 1:
+        raise UsageError(
+            f"--canary {request.canary}: only {len(configs)} hosts are meant",
+            hint="name fewer canary hosts than hosts; 0 for none.",
+        )
     sessions, errors = open_all(configs, world, to=request.to)
     try:
-        return _with_sessions(request, configs, sessions, errors, world)
+        return _Run(request, configs, sessions, errors, world).go()
     finally:
         close_all(sessions)
 
 
-def _with_sessions(
-    request: RollbackRequest,
-    configs: Sequence[HostConfig],
-    sessions: Sequence[Session],
-    errors: dict[str, RollbackError],
-    world: World,
-) -> RunReport:
-    plans: dict[str, HostPlan] = {}
-    for session in sessions:
+class _Run:
+    """The story of one command, told once."""
+
+    def __init__(
+        self,
+        request: RollbackRequest,
+        configs: Sequence[HostConfig],
+        sessions: Sequence[Session],
+        errors: Mapping[str, RollbackError],
+        world: World,
+    ) -> None:
+        self.request = request
+        self.configs = configs
+        self.sessions = {session.config.name: session for session in sessions}
+        self.world = world
+        self.plans, refused = plan_all(sessions, request, world)
+        self.errors = {**errors, **refused}
+        self.reports: dict[str, HostReport] = {
+            **{name: untouched(name, error) for name, error in self.errors.items()},
+            **{name: planned(plan) for name, plan in self.plans.items()},
+        }
+        self.plan = Plan(
+            task=request.task,
+            run_id=request.run_id,
+            hosts=tuple(self.plans.values()),
+            notes=tuple(f"{name}: {error.brief}" for name, error in self.errors.items()),
+        )
+
+    def go(self) -> RunReport:
+        """Show, ask, lock, perform."""
+        if self.plan.hosts:
+            self.world.sink.emit(events.PlanReady(self.plan))
+        going = [name for name, plan in self.plans.items() if not plan.is_noop and not plan.blockers]
+        if self.request.is_dry_run or not going or self._budget_is_spent():
+            return self.report()
+        if not self.request.is_confirmed:
+            self._confirm(going)
         try:
-            if session.facts.lock is not None:
-                raise lock.held(session.facts.host, session.facts.lock)
-            if session.facts.unfinished:
-                raise lock.unfinished_run(session.facts.host, session.facts.unfinished)
-            plans[session.config.name] = plan_session(session, request, world)
-        except UsageError:
-            raise
+            self._lock_all(going)
         except RollbackError as error:
-            errors[session.config.name] = error
-    plan = Plan(task=request.task, run_id=request.run_id, hosts=tuple(plans.values()))
-    if plan.hosts:
-        world.sink.emit(events.PlanReady(plan))
-    reports = {name: untouched(name, error) for name, error in errors.items()}
-    reports |= {name: planned(host_plan) for name, host_plan in plans.items()}
-    if errors or plan.is_blocked or plan.is_noop or request.is_dry_run:
-        return _report(request, configs, reports, plan, world)
-    if not request.is_confirmed:
-        _confirm(plan, world)
-    going = [s for s in sessions if not plans[s.config.name].is_noop]
-    try:
-        _lock_all(going, request, world)
-    except RollbackError as error:
-        reports |= {name: untouched(name, error) for name in (error.host or going[0].config.name,)}
-        return _report(request, configs, reports, plan, world)
-    try:
-        reports |= _perform_all(going, plans, request, world)
-    finally:
-        for session in going:
-            done = reports[session.config.name].outcome
-            # The lock of a stranded host stays: the next command there has to be one that settles it.
-            if done is not Outcome.STRANDED:
-                _unlock(session, request, world)
-    return _report(request, configs, reports, plan, world)
+            name = error.host or going[0]
+            self.reports[name] = untouched(name, error)
+            return self.report()
+        try:
+            self._perform(going)
+        finally:
+            for name in going:
+                # The lock of a stranded host stays: the next command there has to be one that settles it.
+                if self.reports[name].outcome is not Outcome.STRANDED:
+                    _unlock(self.sessions[name], self.request, self.world)
+        return self.report()
 
+    def _failed_before(self) -> int:
+        """Hosts that count as failed before any is touched. Unreachable is not failed."""
+        kinds = (Outcome.LOCKED, Outcome.BLOCKED, Outcome.FAILED)
+        return sum(report.outcome in kinds for report in self.reports.values())
 
-def _confirm(plan: Plan, world: World) -> None:
-    """Ask, naming hosts and databases. What loses data is confirmed by typing the database's name."""
-    hosts = ", ".join(host.host for host in plan.hosts if not host.is_noop)
-    lossy = [h for h in plan.hosts if h.verdict is not None and h.verdict.losses and not h.is_noop]
-    databases = sorted({host.database for host in plan.hosts if not host.is_noop})
-    if lossy:
-        lost = sorted({str(loss) for h in lossy for loss in (h.verdict.losses if h.verdict else ())})
-        question = f"This loses {', '.join(lost)} on {hosts}. Type the name of the database to go on"
-        is_agreed = world.prompt.confirm(question, expect=lossy[0].database)
-    else:
-        is_agreed = world.prompt.confirm(f"Roll back {hosts} (database {', '.join(databases)})?")
-    if not is_agreed:
-        raise Declined("declined", details="nothing was changed")
+    def _budget_is_spent(self) -> bool:
+        return self._failed_before() > self.request.max_failures
 
+    def _confirm(self, going: Sequence[str]) -> None:
+        """Ask, naming hosts and databases. What loses data is confirmed by typing the database's name."""
+        plans = [self.plans[name] for name in going]
+        hosts = ", ".join(going)
+        left_out = [name for name in self.reports if name in self.errors]
+        without = f", without {', '.join(left_out)}" if left_out else ""
+        losses = sorted({str(loss) for plan in plans if plan.verdict for loss in plan.verdict.losses})
+        databases = sorted({plan.database for plan in plans})
+        if losses:
+            question = f"This loses {', '.join(losses)} on {hosts}{without}. Type the name of the database to go on"
+            is_agreed = self.world.prompt.confirm(question, expect=databases[0])
+        else:
+            question = f"Roll back {hosts}{without} (database {', '.join(databases)})?"
+            is_agreed = self.world.prompt.confirm(question)
+        if not is_agreed:
+            raise Declined("declined", details="nothing was changed")
 
-def _lock_all(sessions: Sequence[Session], request: RollbackRequest, world: World) -> None:
-    """Lock all hosts or none, then look again: a plan that no longer fits is refused."""
-    taken: list[Session] = []
-    try:
-        for session in sorted(sessions, key=lambda each: each.config.name):
-            lock.take(session.host, session.project, request, stamp(world.clock.now()))
-            taken.append(session)
-            _still_fits(session, look_again(session.config, session.host, world))
-    except BaseException:
-        for session in taken:
-            _unlock(session, request, world)
-        raise
+    def _lock_all(self, going: Sequence[str]) -> None:
+        """Lock all hosts or none, then look again: a plan that no longer fits is refused."""
+        taken: list[Session] = []
+        try:
+            for name in sorted(going):
+                session = self.sessions[name]
+                lock.take(session.host, session.project, self.request, stamp(self.world.clock.now()))
+                taken.append(session)
+            for session in taken:
+                _still_fits(session, look_again(session.config, session.host, self.world))
+        except BaseException:
+            for session in taken:
+                _unlock(session, self.request, self.world)
+            raise
+
+    def _perform(self, going: Sequence[str]) -> None:
+        """Canary, batches, budget; then, where it was asked for, take back what was switched."""
+        interruption = Interruption()
+        work = {}
+        for name in going:
+            session = self.sessions[name]
+            performer = performing.executor(
+                session,
+                self.plans[name],
+                self.request,
+                self.world,
+                interruption,
+                was_healthy=session.facts.is_healthy,
+            )
+            work[name] = partial(performing.perform, performer, session)
+        order = waves(going, canary=self.request.canary, batch=self.request.batch)
+        with self.world.catching(interruption.request):
+            result = run_fleet(
+                order,
+                work,
+                parallel=self.request.parallel,
+                max_failures=self.request.max_failures,
+                failed_before=self._failed_before(),
+                interruption=interruption,
+                ended=self._ended,
+            )
+            if result.is_stopped and self.request.undoes_on_failure and not result.is_left:
+                self._undo_all(result)
+        for name in going:
+            if name not in result.done:
+                self.reports[name] = self._left_out(name, result)
+        bugs = [performed.bug for performed in result.done.values() if performed.bug is not None]
+        if bugs:
+            raise bugs[0]
+
+    def _ended(self, name: str, performed: Performed) -> None:
+        report = performing.report(self.sessions[name], self.plans[name], performed, self.request, self.world)
+        self.reports[name] = report
+        self.world.sink.emit(events.HostDone(report))
+
+    def _undo_all(self, result: FleetResult) -> None:
+        """Put back the hosts that were already switched, last one first."""
+        for name, performed in reversed(list(result.done.items())):
+            if performed.outcome is Outcome.DONE:
+                session = self.sessions[name]
+                was_healthy = session.facts.is_healthy
+                self._ended(
+                    name,
+                    performing.undo(session, performed, self.request, self.world, was_healthy=was_healthy),
+                )
+
+    def _left_out(self, name: str, result: FleetResult) -> HostReport:
+        """Return the report of a host that was not started, or was left while it was worked on."""
+        before = self.reports[name]
+        if not result.is_left:
+            return replace(before, error="not started: the fleet stopped before its turn")
+        seconds = self.sessions[name].config.guard.lease
+        return HostReport(
+            host=name,
+            outcome=Outcome.STRANDED,
+            verdict=before.verdict,
+            left=before.left,
+            error=f"left at once: where a step was under way, the host undoes the run by itself after {seconds:g} s",
+            hint=f"`inv rollback.abort --host {name}` undoes it now, `inv rollback.resume --host {name}` goes on.",
+        )
+
+    def report(self) -> RunReport:
+        """Return the run's report, in the order of the inventory, after writing it down where hosts were touched."""
+        hosts = tuple(self.reports[config.name] for config in self.configs)
+        following = next((host.hint for host in hosts if host.hint), None)
+        report = RunReport(task=self.request.task, run_id=self.request.run_id, hosts=hosts, next=following)
+        if any(host.steps for host in hosts):
+            report = replace(report, report=self.world.save_report(report, self.plan))
+        self.world.sink.emit(events.RunDone(report))
+        return report
 
 
 def _still_fits(before: Session, now: Session) -> None:
@@ -143,91 +252,3 @@ def _unlock(session: Session, request: RollbackRequest, world: World) -> None:
     except RollbackError as error:
         hint = f"`inv lock.release --host {session.config.name}`"
         world.sink.emit(events.Note(session.config.name, f"the lock could not be given back ({error.brief}): {hint}"))
-
-
-def _perform_all(
-    sessions: Sequence[Session], plans: Mapping[str, HostPlan], request: RollbackRequest, world: World
-) -> dict[str, HostReport]:
-    """Perform one host after the other; stop starting hosts once too many have failed."""
-    reports: dict[str, HostReport] = {}
-    failed = 0
-    for session in sessions:
-        plan = plans[session.config.name]
-        if failed > request.max_failures:
-            reports[session.config.name] = HostReport(
-                host=session.config.name,
-                outcome=Outcome.PLANNED,
-                verdict=plan.verdict.kind.value if plan.verdict else None,
-                left=described(plan.current),
-                error="not started: another host failed before",
-            )
-            continue
-        report = _perform(session, plan, request, world)
-        failed += report.outcome is not Outcome.DONE
-        reports[session.config.name] = report
-        world.sink.emit(events.HostDone(report))
-    return reports
-
-
-def _perform(session: Session, plan: HostPlan, request: RollbackRequest, world: World) -> HostReport:
-    settings = session.settings
-    executor = Executor(
-        plan=plan,
-        host=session.host,
-        reconnect=lambda: world.connect(session.config),
-        laptop=world.laptop,
-        clock=world.clock,
-        sink=world.sink,
-        project=session.project,
-        run_id=request.run_id,
-        stamp=stamp,
-        mirror=f"runs/{request.run_id}/{session.config.name}.jsonl",
-        health_after=gate(
-            session.project,
-            url=settings.health_url,
-            timeout=settings.health_timeout,
-            interval=settings.health_interval,
-            soak=0,
-        )
-        if session.facts.is_healthy
-        else None,
-    )
-    performed = executor.perform()
-    session.host = executor.host
-    is_done = performed.outcome is Outcome.DONE
-    problem = "\n".join(part for part in (performed.problem, performed.details) if part)
-    assert plan.target is not None
-    assert plan.verdict is not None
-    return HostReport(
-        host=session.config.name,
-        outcome=performed.outcome,
-        verdict=plan.verdict.kind.value,
-        left=described(plan.current),
-        reached=described(plan.target, schema=plan.verdict.target, images=plan.end.running if plan.end else None)
-        if is_done
-        else described(plan.current),
-        steps=tuple(performed.steps),
-        backup=backup_of(session, request, world),
-        downtime_seconds=None if performed.downtime is None else round(performed.downtime, 3),
-        error=problem or None,
-        hint=performed.hint or None,
-        warnings=plan.warnings,
-    )
-
-
-def _report(
-    request: RollbackRequest,
-    configs: Sequence[HostConfig],
-    reports: Mapping[str, HostReport],
-    plan: Plan,
-    world: World,
-) -> RunReport:
-    """Return the run's report, in the order of the inventory, after writing it down where hosts were touched."""
-    hosts = tuple(reports[config.name] for config in configs)
-    following = next((host.hint for host in hosts if host.hint), None)
-    report = RunReport(task=request.task, run_id=request.run_id, hosts=hosts, next=following)
-    if any(host.steps for host in hosts):
-        path = world.save_report(report, plan)
-        report = RunReport(task=request.task, run_id=request.run_id, hosts=hosts, next=following, report=path)
-    world.sink.emit(events.RunDone(report))
-    return report

@@ -19,7 +19,7 @@ from rollback_tasks.planning.sequence import Settings
 from rollback_tasks.ports import Host
 
 # Handshakes cost the laptop's processor; more at once gains nothing and runs into a jump host's limits.
-_AT_ONCE = 8
+AT_ONCE = 8
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def open_all(
         except RollbackError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         results = list(pool.map(attempt, configs))
     sessions = [result for result in results if isinstance(result, Session)]
     errors = {c.name: r for c, r in zip(configs, results, strict=True) if isinstance(r, RollbackError)}

@@ -76,16 +76,26 @@ def _settle(session: Session, request: RollbackRequest, world: World) -> HostRep
             is_done = state == "compensated"
             world.sink.emit(events.Compensated(name, kind, is_done))
             steps.append(StepRecord(kind, StepState.COMPENSATED if is_done else StepState.COMPENSATION_FAILED))
-        if done.exit_code != 0:
-            place = f"{session.project.run_folder(run_id)}/undo"
-            elsewhere = done.exit_code == journal.DECIDED_ELSEWHERE
+        problem = _problem(session, run_id, done.exit_code)
+        if problem:
             return HostReport(
                 host=name,
                 outcome=Outcome.STRANDED,
                 steps=tuple(steps),
                 left=current,
-                error="somebody else decides over this run" if elsewhere else "not every step could be undone",
-                hint=f"see the logs in {place} on {name}, then run this command again.",
+                error=problem,
+                hint=f"see the logs in {session.project.run_folder(run_id)}/undo on {name}, then run this again.",
             )
         lock.release(session.host, session.project, run_id)
     return HostReport(host=name, outcome=Outcome.DONE, left=current, steps=tuple(steps), extra={"runs": list(runs)})
+
+
+def _problem(session: Session, run_id: str, code: int) -> str:
+    """Return why a run is not settled; empty where it is. Waits where the guard is at it."""
+    if code == journal.NOT_ALL_UNDONE:
+        return "not every step could be undone"
+    if code == journal.BUSY:
+        said = session.host.run(journal.verdict(session.project, run_id, wait=180)).text
+        if said.partition("\n")[0] not in ("committed", "restored"):
+            return "the guard on the host is undoing the run and has not finished"
+    return ""

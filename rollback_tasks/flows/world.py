@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from rollback_tasks.config.schema import HostConfig
@@ -19,6 +20,7 @@ class World:
     :param connect: a connection to a host; raises Unreachable.
     :param read_only: the same host, refusing whatever is not READ.
     :param save_report: writes the report for people and returns its path; None where it could not.
+    :param catching: while inside, the first Ctrl-C calls what is given, the second raises KeyboardInterrupt.
     :param hide: from now on this value is masked in everything that is shown or saved.
     """
 
@@ -30,3 +32,4 @@ class World:
     sink: EventSink
     save_report: Callable[[RunReport, Plan | None], str | None]
     hide: Callable[[Secret], None]
+    catching: Callable[[Callable[[], None]], AbstractContextManager[None]]

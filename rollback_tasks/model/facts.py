@@ -121,6 +121,7 @@ class HostFacts:
     :param is_healthy: what the health URL says now.
     :param unfinished: run ids whose journal has no end.
     :param clock_skew: seconds that the host's clock is ahead of the laptop's.
+    :param identity: equal under two names = one deployment, named twice.
     """
 
     host: str
@@ -141,6 +142,7 @@ class HostFacts:
     lock: LockOwner | None = None
     unfinished: tuple[str, ...] = ()
     clock_skew: float = 0.0
+    identity: str = ""
 
     def service_containers(self, service: str) -> tuple[Container, ...]:
         """The containers of one compose service."""

@@ -140,7 +140,10 @@ class Blocker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostPlan:
-    """What will happen on one host. ``is_noop`` plans have a ``noop_reason`` and no steps."""
+    """What will happen on one host. ``is_noop`` plans have a ``noop_reason`` and no steps.
+
+    :param run_id: the run that is gone on with; empty for a new one.
+    """
 
     host: str
     current: Release
@@ -153,6 +156,7 @@ class HostPlan:
     start: HostState | None = None
     end: HostState | None = None
     database: str = ""
+    run_id: str = ""
 
     @property
     def is_noop(self) -> bool:

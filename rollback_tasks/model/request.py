@@ -16,7 +16,11 @@ class RollbackRequest:
     :param accepted_losses: names (``table`` or ``table.column``) that may be lost.
     :param is_confirmed: ``--yes``.
     :param is_dry_run: ``--dry-run`` or ``inv --dry``.
-    :param max_failures: fleet: failed hosts after which no further host starts.
+    :param canary: hosts that go first, alone.
+    :param batch: hosts at once after the canary: a number, or a share like ``25%``.
+    :param max_failures: failed hosts after which no further host starts.
+    :param parallel: hosts that are worked on at the same moment.
+    :param undoes_on_failure: hosts already switched are put back once the fleet stops.
     """
 
     task: str
@@ -29,4 +33,8 @@ class RollbackRequest:
     reason: str = ""
     is_confirmed: bool = False
     is_dry_run: bool = False
+    canary: int = 1
+    batch: str = "100%"
     max_failures: int = 0
+    parallel: int = 8
+    undoes_on_failure: bool = False

@@ -143,9 +143,7 @@ def ledger_lines(
         lines.append(ledger.recorded(found, at=at, run_id=request.run_id))
     reason = request.reason or f"rolled back to {target.label}"
     lines.append(
-        ledger.marked(
-            left.id, ReleaseStatus.BAD, at=at, by=request.operator, reason=reason, run_id=request.run_id
-        )
+        ledger.marked(left.id, ReleaseStatus.BAD, at=at, by=request.operator, reason=reason, run_id=request.run_id)
     )
     lines.append(
         ledger.rolled_back(left.id, reached_id, at=at, by=request.operator, reason=reason, run_id=request.run_id)

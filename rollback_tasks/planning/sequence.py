@@ -110,9 +110,7 @@ def full(
         BackupDatabase(project_=project, run_id=run_id, name=backup, commit=current.commit, size_bytes=size),
         PullBackup(project_=project, name=backup, local_folder=settings.local_backups),
         SaveCheckout(project_=project, run_id=run_id, target=target.commit, changed=len(facts.git.dirty)),
-        ProveBackup(
-            project_=project, run_id=run_id, name=backup, local_folder=settings.local_backups, size_bytes=size
-        ),
+        ProveBackup(project_=project, run_id=run_id, name=backup, local_folder=settings.local_backups, size_bytes=size),
     ]
     if verdict.commands and deployed is not None:
         steps.append(
@@ -156,9 +154,7 @@ def full(
             before_images=before_images,
             after_images=running,
         ),
-        StartServices(
-            project_=project, run_id=run_id, old_ids=tuple(c.id for c in old), images=running
-        ),
+        StartServices(project_=project, run_id=run_id, old_ids=tuple(c.id for c in old), images=running),
         AwaitHealthy(
             project_=project,
             url=settings.health_url,

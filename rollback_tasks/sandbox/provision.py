@@ -63,6 +63,20 @@ until docker exec "$db" pg_isready -q -h 127.0.0.1 -U comicpile -d comicpile; do
 """
 )
 
+# A container that only exists keeps its image from the prune.
+_WIPE = """\
+set -e
+pkill -KILL -u deploy || true
+docker ps --all --quiet | xargs -r docker rm --force --volumes
+docker volume ls --quiet | xargs -r docker volume rm
+docker network prune --force
+keeper=$(docker create comicpile-base true)
+docker image prune --all --force
+docker rm "$keeper"
+find /srv /home/deploy /tmp -mindepth 1 -maxdepth 1 ! -name .ssh -exec rm -rf {} +
+install -d -m 0700 -o deploy -g deploy /srv/origin.git /srv/comicpile
+"""
+
 # $1 base image as a tar file, $2 origin script, $3 its hash, $4 checkout script, $5 folder, $6 database script,
 # $7 compose project, then containers
 _PROVISION = """\
@@ -149,6 +163,11 @@ def _dotenv(project: Project, password: str) -> HostFile:
 def _put(engine: Engine, node: Node, files: Sequence[HostFile]) -> None:
     words = ("exec", "--interactive", node.container, "tar", "-x", "-C", "/")
     engine.docker(*words, effect=Effect.WRITE, stdin=archive(files))
+
+
+def wipe(engine: Engine, node: Node) -> None:
+    """Take a host back to what it was before anything was put into it; only the base image stays."""
+    engine.docker("exec", node.container, "sh", "-c", _WIPE, effect=Effect.DESTROY, timeout=120.0)
 
 
 def provision(engine: Engine, nodes: Sequence[Node], *, base_tar: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rollback_tasks.errors import UsageError
+from rollback_tasks.errors import CommandTimedOut, UsageError
 from rollback_tasks.model.events import Note
 from rollback_tasks.ports import Clock, Completed, EventSink, Host
 from rollback_tasks.sandbox import deploy as deploys
@@ -22,6 +22,7 @@ from rollback_tasks.sandbox.status import Flavour, HostState, HostStatus, Sandbo
 from rollback_tasks.shell import Command, Effect, script
 
 _MOST_HOSTS = 32
+_TIMED_OUT = 124  # what timeout(1) ends with
 
 # Another sandbox of this machine may still use the images. $1 label of sandboxes, $2 label of images, then its values,
 # children first
@@ -83,6 +84,7 @@ class Sandbox:
             images = self._images.make()
             nodes = self._stand_up(hosts, recipe=images.recipe)
             self._put_files(nodes)
+            self._write_known_hosts(nodes)
             self._events.emit(Note("", "waiting for engines, databases and ssh"))
             provision.provision(self._engine, nodes, base_tar=images.base_tar)
             self._write_inventory(nodes)
@@ -106,6 +108,14 @@ class Sandbox:
         """Deploy a series of releases, so that there is something to go back to. Raises as ``deploy``."""
         for release in releases:
             self.deploy(host, release)
+
+    def reset(self, host: str) -> None:
+        """Make a host as good as new, in seconds: nothing deployed, an empty database, the origin as it was."""
+        node = self._fleet.node(host)
+        provision.wipe(self._engine, node)
+        self._put_files((node,))
+        provision.provision(self._engine, (node,), base_tar=self._images.images().base_tar)
+        self._events.emit(Note(host, "reset"))
 
     def add_project(self, host: str, project: Project) -> None:
         """Give a host a second checkout with a database of its own, for example in a folder with an odd name.
@@ -132,7 +142,7 @@ class Sandbox:
         for name, _ in command.secret_env:
             words += ["--env", name]
         limit = ("timeout", "-k", "10", str(max(1, round(command.timeout))))
-        return self._engine.run(
+        answer = self._engine.run(
             Command(
                 argv=(*words, self._fleet.node(host).container, *limit, *command.argv),
                 effect=command.effect,
@@ -140,9 +150,12 @@ class Sandbox:
                 stdin=command.stdin,
                 secret_stdin=command.secret_stdin,
                 timeout=command.timeout + 15,
-                ok_codes=command.ok_codes,
+                ok_codes=command.ok_codes | {_TIMED_OUT},
             )
         )
+        if answer.exit_code == _TIMED_OUT and _TIMED_OUT not in command.ok_codes:
+            raise CommandTimedOut(f"{command.argv[0]} was ended after {command.timeout:g} s", host=host)
+        return answer
 
     def pause(self, host: str) -> None:
         """Freeze a host: it hangs, and says nothing more."""
@@ -216,10 +229,9 @@ class Sandbox:
 
     def _put_files(self, nodes: Sequence[Node]) -> None:
         identity = self._state.make_key("id_ed25519")
-        keys = {}
         for node in nodes:
             name = f"host-keys/{node.name}"
-            keys[node.address] = public = self._state.make_key(name)
+            public = self._state.make_key(name)
             provision.put_files(
                 *(self._engine, node),
                 password=self._state.password(),
@@ -227,6 +239,9 @@ class Sandbox:
                 public_host_key=public,
                 identity=identity,
             )
+
+    def _write_known_hosts(self, nodes: Sequence[Node]) -> None:
+        keys = {node.address: self._state.make_key(f"host-keys/{node.name}") for node in nodes}
         self._state.write("known_hosts", inventory.known_hosts(keys))
 
     def _write_inventory(self, nodes: Sequence[Node]) -> None:

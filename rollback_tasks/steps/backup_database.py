@@ -34,15 +34,11 @@ class BackupDatabase(BaseStep):
         """Dump, hash, read back, name."""
         # 5 MB a second is a tenth of what a small machine does; a dump that is slower hangs.
         timeout = 600 + self.size_bytes / 5_000_000
-        return (
-            backup.dump(self.project_, name=self.name, run_id=self.run_id, commit=self.commit, timeout=timeout),
-        )
+        return (backup.dump(self.project_, name=self.name, run_id=self.run_id, commit=self.commit, timeout=timeout),)
 
     def postcondition(self) -> tuple[Check, ...]:
         """The manifest says so and the bytes agree."""
-        return (
-            Check("the backup is readable", backup.has_level(self.project_, self.name, BackupLevel.READABLE)),
-        )
+        return (Check("the backup is readable", backup.has_level(self.project_, self.name, BackupLevel.READABLE)),)
 
     def project(self, state: HostState) -> HostState:
         """A backup more."""

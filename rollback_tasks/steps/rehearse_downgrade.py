@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rollback_tasks.drivers import alembic_run, postgres, rehearsal, scratch
 from rollback_tasks.drivers.alembic_run import Deployed
-from rollback_tasks.model.plan import Action, Check
+from rollback_tasks.model.plan import Action, Check, Compensation
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Effect
 from rollback_tasks.steps.base import BaseStep
@@ -49,6 +49,10 @@ class RehearseDowngrade(BaseStep):
             ),
             rehearsal.lost(project, run_id, self.accepted),
         )
+
+    def compensation(self) -> Compensation:
+        """What alembic may still be doing there is ended; an older compensation drops the scratch database."""
+        return Compensation("end the rehearsal", alembic_run.end(self.run_id))
 
     def postcondition(self) -> tuple[Check, ...]:
         """The scratch database is where the live one will be; the live one did not move."""

@@ -1,0 +1,76 @@
+"""Many hosts: in waves, a bounded number at once, until the failure budget is spent."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rollback_tasks.execution.interruption import Interruption
+from rollback_tasks.execution.settling import Performed
+from rollback_tasks.model.outcome import Outcome
+
+
+@dataclass(slots=True, kw_only=True)
+class FleetResult:
+    """What became of the hosts that were started.
+
+    :param done: in the order in which they ended.
+    :param is_stopped: True where hosts were left out because others failed, or somebody asked to stop.
+    :param is_left: the operator left at once; hosts that are not in ``done`` are still under way.
+    """
+
+    done: dict[str, Performed] = field(default_factory=dict)
+    is_stopped: bool = False
+    is_left: bool = False
+
+
+def run_fleet(
+    waves: Sequence[Sequence[str]],
+    work: Mapping[str, Callable[[], Performed]],
+    *,
+    parallel: int,
+    max_failures: int,
+    failed_before: int,
+    interruption: Interruption,
+    ended: Callable[[str, Performed], None],
+) -> FleetResult:
+    """Work on every host; never more than ``parallel`` at once, and none after too many failed.
+
+    :param work: host to what is to be done there; it never raises.
+    :param failed_before: hosts that already count against ``max_failures``.
+    :param ended: called, in this thread, for every host as it ends.
+    """
+    result = FleetResult()
+    failed = failed_before
+    answers: queue.SimpleQueue[tuple[str, Performed]] = queue.SimpleQueue()
+    try:
+        for wave in waves:
+            waiting = list(wave)
+            running = 0
+            while waiting or running:
+                is_over = failed > max_failures or interruption.is_requested
+                while waiting and not is_over and running < parallel:
+                    name = waiting.pop(0)
+                    _start(name, work[name], answers)
+                    running += 1
+                if is_over and waiting:
+                    result.is_stopped = True
+                    waiting.clear()
+                if running:
+                    name, performed = answers.get()
+                    running -= 1
+                    failed += performed.outcome is not Outcome.DONE
+                    result.done[name] = performed
+                    ended(name, performed)
+    except KeyboardInterrupt:
+        # The threads are daemons: leaving ends them, their signs of life with them, and the guards take over.
+        result.is_left = True
+    left_out = {name for wave in waves for name in wave} - set(result.done)
+    result.is_stopped = result.is_stopped or bool(left_out)
+    return result
+
+
+def _start(name: str, work: Callable[[], Performed], answers: queue.SimpleQueue[tuple[str, Performed]]) -> None:
+    threading.Thread(target=lambda: answers.put((name, work())), name=f"host {name}", daemon=True).start()

@@ -1,0 +1,192 @@
+"""How a run ends when it does not end well: undone on the host, and told as the host tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rollback_tasks.errors import ConnectionLost, RollbackError, StepFailed, Unreachable
+from rollback_tasks.execution import journal
+from rollback_tasks.execution.gate import pass_gate
+from rollback_tasks.execution.journal import Lead
+from rollback_tasks.model import events
+from rollback_tasks.model.outcome import Outcome, StepRecord, StepState
+from rollback_tasks.model.plan import Gate
+from rollback_tasks.ports import Clock, EventSink, Host
+
+_RETRY = 1.0
+# Compensations include starting containers; a guard that is at it gets that long to finish.
+_WAIT_FOR_OTHERS = 180.0
+
+
+class Fenced(StepFailed):
+    """Somebody else decided how this run ends."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Performed:
+    """What became of one host. ``problem`` and ``details`` say why it was put back.
+
+    :param bug: an exception of ours, to be shown after all hosts are settled.
+    """
+
+    outcome: Outcome = Outcome.DONE
+    steps: list[StepRecord] = field(default_factory=list)
+    downtime: float | None = None
+    problem: str = ""
+    details: str = ""
+    hint: str = ""
+    was_interrupted: bool = False
+    bug: Exception | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Settling:
+    """Puts one host back, or finds out who did.
+
+    :param host: replaced where the connection had to be made again.
+    :param health_after: the gate that a restored host has to pass; None where service was never taken away, or
+        was not healthy before.
+    :param down_since: monotonic seconds; None where service was never taken away.
+    """
+
+    name: str
+    host: Host
+    reconnect: Callable[[], Host]
+    clock: Clock
+    sink: EventSink
+    lead: Lead
+    health_after: Gate | None
+    down_since: float | None
+    result: Performed
+
+    def reconnected(self) -> Host:
+        """Return a new connection, tried for as long as the guard waits and half a minute more.
+
+        :raises ConnectionLost: none came.
+        """
+        deadline = self.clock.monotonic() + self.lead.lease + 30
+        while True:
+            try:
+                return self.reconnect()
+            except Unreachable as error:
+                if self.clock.monotonic() >= deadline:
+                    raise ConnectionLost(
+                        "the connection is gone and does not come back", details=str(error), host=self.name
+                    ) from error
+            self.clock.sleep(_RETRY)
+
+    def nothing_done(self, error: BaseException) -> None:
+        """The run could not even be opened on the host: there is nothing to undo."""
+        self._say_why(error)
+        self.result.outcome = Outcome.RESTORED
+
+    def _say_why(self, error: BaseException) -> None:
+        self.result.problem = error.brief if isinstance(error, RollbackError) else "interrupted by the operator"
+        self.result.details = error.details if isinstance(error, RollbackError) else ""
+
+    def put_back(self, error: BaseException) -> None:
+        """Undo what was done, whatever the reason, and write down how that went. Never raises."""
+        self._say_why(error)
+        try:
+            if isinstance(error, ConnectionLost):
+                self.host = self.reconnected()
+            if isinstance(error, Fenced):
+                self.report_host(error)
+            else:
+                self._unwind()
+        except ConnectionLost:
+            self._unwind_after_loss()
+        except (RollbackError, KeyboardInterrupt) as second:
+            brief = second.brief if isinstance(second, RollbackError) else "interrupted again"
+            self._strand(f"putting the host back did not end either: {brief}", f"put it back with `{self._abort}`.")
+
+    def undo_committed(self) -> None:
+        """Undo a run whose result already stands, because other hosts of its fleet failed. Never raises."""
+        self.result.problem = "undone because other hosts of the fleet failed"
+        try:
+            self._unwind("undo")
+        except (RollbackError, KeyboardInterrupt) as error:
+            brief = error.brief if isinstance(error, RollbackError) else "interrupted"
+            self._strand(f"undoing did not end: {brief}", f"put it back with `{self._abort}`.")
+
+    @property
+    def _abort(self) -> str:
+        return f"inv rollback.abort --host {self.name}"
+
+    def _unwind_after_loss(self) -> None:
+        """The connection broke while the host was being put back: its own guard finishes, and it tells."""
+        try:
+            self.host = self.reconnected()
+            self.report_host(None)
+        except (RollbackError, KeyboardInterrupt):
+            seconds = f"{self.lead.lease:g} s"
+            self._strand(
+                f"the connection is gone; the guard on the host undoes the run {seconds} after the last sign of life",
+                f"see `inv host.status --host {self.name}` when it answers again, then `{self._abort}` if need be.",
+            )
+
+    def _unwind(self, who: str = "laptop") -> None:
+        done = self.host.run(journal.unwind(self.lead.project, self.lead.run_id, who))
+        self._take_note(done.text)
+        match done.exit_code:
+            case 0:
+                self._restored()
+            case journal.NOT_ALL_UNDONE:
+                self._strand(
+                    "not every step could be undone",
+                    f"see the logs in {self.lead.folder}/undo on {self.name}, then `{self._abort}`.",
+                )
+            case _:
+                self.report_host(None)
+
+    def report_host(self, why: Fenced | None) -> None:
+        """Wait until the run is settled by whoever decided, and report what the host says."""
+        if why is not None:
+            self.result.problem = why.brief
+        said = self.host.run(journal.verdict(self.lead.project, self.lead.run_id, wait=_WAIT_FOR_OTHERS)).text
+        match said.partition("\n")[0]:
+            case "committed":
+                self.result.outcome = Outcome.DONE
+            case "restored":
+                self.result.details = "the guard on the host, or another laptop, put the host back"
+                self._restored()
+            case "undecided":
+                self._unwind()
+            case _:
+                self._strand("somebody else decided to undo the run and has not finished", f"`{self._abort}` goes on.")
+
+    def _strand(self, details: str, hint: str) -> None:
+        self.result.outcome = Outcome.STRANDED
+        self.result.details = f"{self.result.details}\n{details}".strip()
+        self.result.hint = hint
+
+    def _take_note(self, text: str) -> None:
+        """Note which compensations ran, as the host reported them."""
+        for line in text.splitlines():
+            state, _, kind = line.partition(" ")
+            is_done = state == "compensated"
+            self.sink.emit(events.Compensated(self.name, kind, is_done))
+            after = StepState.COMPENSATED if is_done else StepState.COMPENSATION_FAILED
+            self.result.steps = [
+                StepRecord(record.kind, after, record.seconds) if record.kind == kind else record
+                for record in self.result.steps
+            ]
+
+    def _restored(self) -> None:
+        """The host counts as restored when it answers as it did before."""
+        result = self.result
+        result.outcome = Outcome.RESTORED
+        if self.health_after is None:
+            return
+        try:
+            passed = pass_gate(self.health_after, self.host, self.clock)
+        except (RollbackError, KeyboardInterrupt) as error:
+            brief = error.brief if isinstance(error, RollbackError) else "interrupted"
+            self._strand(
+                f"everything was undone, but the application does not answer: {brief}",
+                f"see `inv host.logs --host {self.name}`.",
+            )
+            return
+        if self.down_since is not None:
+            result.downtime = passed.first_good - self.down_since

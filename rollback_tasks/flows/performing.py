@@ -1,0 +1,139 @@
+"""One host's share of a run: perform its plan, go on with it, or take it back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+
+from rollback_tasks.execution.executor import Executor
+from rollback_tasks.execution.interruption import Interruption
+from rollback_tasks.execution.journal import Lead, Record
+from rollback_tasks.execution.settling import Performed, Settling
+from rollback_tasks.flows.reports import backup_of, described
+from rollback_tasks.flows.session import Session, stamp
+from rollback_tasks.flows.world import World
+from rollback_tasks.model.outcome import HostReport, Outcome
+from rollback_tasks.model.plan import Gate, HostPlan
+from rollback_tasks.model.request import RollbackRequest
+from rollback_tasks.steps.await_healthy import gate
+from rollback_tasks.steps.codec import to_json
+
+
+def executor(
+    session: Session,
+    plan: HostPlan,
+    request: RollbackRequest,
+    world: World,
+    interruption: Interruption,
+    *,
+    was_healthy: bool,
+    record: Record | None = None,
+) -> Executor:
+    """Return what performs a host's plan.
+
+    :param record: of the run that is gone on with; None for a new one.
+    """
+    return Executor(
+        plan=plan,
+        host=session.host,
+        reconnect=lambda: world.connect(session.config),
+        laptop=world.laptop,
+        clock=world.clock,
+        sink=world.sink,
+        lead=Lead(
+            project=session.project,
+            run_id=plan_run(plan, request),
+            holder=secrets.token_hex(8),
+            lease=session.config.guard.lease,
+        ),
+        stamp=stamp,
+        mirror=f"runs/{plan_run(plan, request)}/{session.config.name}.jsonl",
+        health_after=_gate(session) if was_healthy else None,
+        interruption=interruption,
+        plan_text=_plan_text(plan, request, was_healthy=was_healthy),
+        is_resumed=record is not None,
+        completed=record.done if record else frozenset(),
+        begun=record.begun if record else "",
+    )
+
+
+def plan_run(plan: HostPlan, request: RollbackRequest) -> str:
+    """Return the run that a plan belongs to: its own where it is gone on with, else the request's."""
+    return plan.run_id or request.run_id
+
+
+def perform(performer: Executor, session: Session) -> Performed:
+    """Perform, and keep the connection that is the host's now. Never raises."""
+    performed = performer.perform()
+    session.host = performer.host
+    return performed
+
+
+def undo(
+    session: Session, performed: Performed, request: RollbackRequest, world: World, *, was_healthy: bool
+) -> Performed:
+    """Take a committed run back. Never raises."""
+    performed.steps = list(performed.steps)
+    settling = Settling(
+        name=session.config.name,
+        host=session.host,
+        reconnect=lambda: world.connect(session.config),
+        clock=world.clock,
+        sink=world.sink,
+        lead=Lead(project=session.project, run_id=request.run_id, holder="", lease=session.config.guard.lease),
+        health_after=_gate(session) if was_healthy else None,
+        down_since=None,
+        result=performed,
+    )
+    settling.undo_committed()
+    session.host = settling.host
+    return performed
+
+
+def report(
+    session: Session, plan: HostPlan, performed: Performed, request: RollbackRequest, world: World
+) -> HostReport:
+    """Return what is said of a host that was worked on."""
+    is_done = performed.outcome is Outcome.DONE
+    problem = "\n".join(part for part in (performed.problem, performed.details) if part)
+    left = described(plan.current)
+    reached = left
+    if is_done and plan.target is not None and plan.verdict is not None:
+        images = plan.end.running if plan.end else None
+        reached = described(plan.target, schema=plan.verdict.target, images=images)
+    return HostReport(
+        host=session.config.name,
+        outcome=performed.outcome,
+        verdict=plan.verdict.kind.value if plan.verdict else None,
+        left=left,
+        reached=reached,
+        steps=tuple(performed.steps),
+        backup=backup_of(session, plan_run(plan, request), world),
+        downtime_seconds=None if performed.downtime is None else round(performed.downtime, 3),
+        error=problem or None,
+        hint=performed.hint or None,
+        warnings=plan.warnings,
+    )
+
+
+def _gate(session: Session) -> Gate:
+    """Return the gate that a restored host has to pass: it answers, no soak."""
+    health = session.config.health
+    return gate(session.project, url=health.url, timeout=health.timeout, interval=health.interval, soak=0)
+
+
+def _plan_text(plan: HostPlan, request: RollbackRequest, *, was_healthy: bool) -> str:
+    """Return the plan as one line of JSON, for another laptop."""
+    said: Mapping[str, object] = {
+        "version": 1,
+        "task": request.task,
+        "run_id": plan_run(plan, request),
+        "host": plan.host,
+        "was_healthy": was_healthy,
+        "current": described(plan.current),
+        "target": described(plan.target) if plan.target else None,
+        "verdict": plan.verdict.kind.value if plan.verdict else None,
+        "steps": [to_json(step) for step in plan.steps],
+    }
+    return json.dumps(said)

@@ -1,0 +1,162 @@
+"""``rollback.resume``: go on with a run that a laptop left, from any laptop, from where its journal ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from rollback_tasks.config.schema import HostConfig
+from rollback_tasks.drivers import containers
+from rollback_tasks.errors import LockHeld, PlanRefused, RollbackError, UsageError
+from rollback_tasks.execution import journal
+from rollback_tasks.execution.fleet import run_fleet
+from rollback_tasks.execution.interruption import Interruption
+from rollback_tasks.flows import performing
+from rollback_tasks.flows.reports import described
+from rollback_tasks.flows.session import Session, close_all, open_all, untouched
+from rollback_tasks.flows.world import World
+from rollback_tasks.model import events
+from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
+from rollback_tasks.model.plan import HostPlan
+from rollback_tasks.model.release import Release
+from rollback_tasks.model.request import RollbackRequest
+from rollback_tasks.planning import target
+from rollback_tasks.shell import Secret
+from rollback_tasks.steps.codec import from_json
+
+
+def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:
+    """Go on with the unfinished run of every host.
+
+    :raises UsageError: nobody can answer and ``--yes`` was not given.
+    """
+    if not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
+        raise UsageError(
+            "nobody can answer the question: there is no terminal",
+            details="nothing was changed",
+            hint="add --yes to go on without a question.",
+        )
+    sessions, errors = open_all(configs, world)
+    reports = {name: untouched(name, error) for name, error in errors.items()}
+    interruption = Interruption()
+    work = {}
+    plans: dict[str, HostPlan] = {}
+    by_name = {session.config.name: session for session in sessions}
+    try:
+        for name, session in by_name.items():
+            try:
+                found = _plan(session, world)
+            except RollbackError as error:
+                reports[name] = untouched(name, error)
+                continue
+            if found is None:
+                reports[name] = _nothing(session)
+                continue
+            plan, record = found
+            text = ", ".join(step.kind for step in plan.steps)
+            if request.is_dry_run:
+                extra = {"done": sorted(record.done), "steps_in_all": text}
+                reports[name] = HostReport(
+                    host=name, outcome=Outcome.PLANNED, left=described(plan.current), extra=extra
+                )
+                continue
+            question = f"Go on with run {plan.run_id} on {name}: {len(plan.steps) - len(record.done)} steps are left?"
+            if not request.is_confirmed and not world.prompt.confirm(question):
+                reports[name] = HostReport(host=name, outcome=Outcome.DECLINED, left=described(plan.current))
+                continue
+            plans[name] = plan
+            performer = performing.executor(
+                session,
+                plan,
+                request,
+                world,
+                interruption,
+                was_healthy=bool(record.plan.get("was_healthy")),
+                record=record,
+            )
+            work[name] = partial(performing.perform, performer, session)
+        with world.catching(interruption.request):
+            result = run_fleet(
+                (tuple(work),),
+                work,
+                parallel=request.parallel,
+                max_failures=len(work),
+                failed_before=0,
+                interruption=interruption,
+                ended=lambda name, performed: reports.update(
+                    {name: performing.report(by_name[name], plans[name], performed, request, world)}
+                ),
+            )
+        for name in set(work) - set(result.done):
+            reports[name] = HostReport(
+                host=name,
+                outcome=Outcome.STRANDED,
+                error="left at once; the host undoes the run by itself",
+                hint=f"see `inv host.status --host {name}`.",
+            )
+    finally:
+        close_all(sessions)
+    hosts = tuple(reports[config.name] for config in configs)
+    following = next((host.hint for host in hosts if host.hint), None)
+    report = RunReport(task=request.task, run_id=request.run_id, hosts=hosts, next=following)
+    world.sink.emit(events.RunDone(report))
+    return report
+
+
+def _nothing(session: Session) -> HostReport:
+    current = described(target.current_release(session.facts, session.project))
+    why = {"noop_reason": "no run is unfinished"}
+    return HostReport(host=session.config.name, outcome=Outcome.NOOP, left=current, reached=current, extra=why)
+
+
+def _plan(session: Session, world: World) -> tuple[HostPlan, journal.Record] | None:
+    """Return the unfinished run's plan and record; None where there is none.
+
+    :raises LockHeld: somebody still leads the run.
+    :raises PlanRefused: it is being undone, so it cannot be gone on with.
+    """
+    facts, project, name = session.facts, session.project, session.config.name
+    if not facts.unfinished:
+        return None
+    run_id = facts.unfinished[0]
+    host = world.read_only(session.host)
+    record = journal.read(host.run(journal.reading(project, run_id)).text)
+    if record.state != "undecided":
+        raise PlanRefused(
+            f"run {run_id} is being undone, so nobody can go on with it",
+            details="nothing was changed by this command",
+            hint=f"`inv rollback.abort --host {name}` finishes the undoing.",
+            host=name,
+        )
+    if record.seconds_left > 0:
+        raise LockHeld(
+            f"run {run_id} is led by another laptop, whose last sign of life holds for {record.seconds_left} s more",
+            details="nothing was changed",
+            hint=f"wait for it, or put the host back with `inv rollback.abort --host {name}`.",
+            host=name,
+        )
+    environment: tuple[tuple[str, Secret], ...] = ()
+    if (container := _deployed_container(record.plan)) is not None:
+        environment = containers.read_environment(host.run(containers.environment(container)).text)
+        for _, value in environment:
+            world.hide(value)
+    steps = tuple(from_json(said, environment) for said in record.plan["steps"])
+    current = record.plan["current"]
+    release = Release(
+        id=str(current["id"]),
+        commit=str(current["commit"]),
+        images=dict(current["images"]),
+        schema=tuple(current["schema"]),
+        names=(str(current["release"]),),
+    )
+    plan = HostPlan(host=name, current=release, steps=steps, database=project.database, run_id=run_id)
+    return plan, record
+
+
+def _deployed_container(plan: Mapping[str, Any]) -> str | None:
+    """Return the container whose variables the remaining steps need; None where no step needs any."""
+    for step in plan["steps"]:
+        if "deployed" in step:
+            return str(step["deployed"]["container"])
+    return None

@@ -1,0 +1,136 @@
+"""Steps as JSON and back, so that another laptop can go on with a run. Secrets are never written; they are asked for
+again."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from rollback_tasks.drivers.alembic_run import Deployed
+from rollback_tasks.errors import MalformedAnswer
+from rollback_tasks.model.plan import Step
+from rollback_tasks.shell import Secret
+from rollback_tasks.steps.await_healthy import AwaitHealthy
+from rollback_tasks.steps.backup_database import BackupDatabase
+from rollback_tasks.steps.base import BaseStep
+from rollback_tasks.steps.checkout_release import CheckoutRelease
+from rollback_tasks.steps.copy_database import CopyDatabase
+from rollback_tasks.steps.downgrade_schema import DowngradeSchema
+from rollback_tasks.steps.prepare_images import PrepareImages
+from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
+from rollback_tasks.steps.pull_backup import PullBackup
+from rollback_tasks.steps.record_release import RecordRelease
+from rollback_tasks.steps.rehearse_downgrade import RehearseDowngrade
+from rollback_tasks.steps.save_checkout import SaveCheckout
+from rollback_tasks.steps.save_evidence import SaveEvidence
+from rollback_tasks.steps.start_services import StartServices
+from rollback_tasks.steps.stop_services import StopServices
+from rollback_tasks.steps.switch_images import SwitchImages
+from rollback_tasks.steps.verify_release import VerifyRelease
+
+KINDS: Mapping[str, type[BaseStep]] = {
+    step.kind: step
+    for step in (
+        AwaitHealthy,
+        BackupDatabase,
+        CheckoutRelease,
+        CopyDatabase,
+        DowngradeSchema,
+        DropScratch,
+        PrepareImages,
+        ProveBackup,
+        PullBackup,
+        RecordRelease,
+        RehearseDowngrade,
+        SaveCheckout,
+        SaveEvidence,
+        StartServices,
+        StopServices,
+        SwitchImages,
+        VerifyRelease,
+    )
+}
+
+Environment = tuple[tuple[str, Secret], ...]
+
+
+def to_json(step: Step) -> dict[str, Any]:
+    """Return a step as JSON values, tagged by its kind; secrets are left out."""
+    return {"kind": step.kind, **_plain_fields(step)}
+
+
+def from_json(said: Mapping[str, Any], environment: Environment) -> Step:
+    """Return the step that ``to_json`` wrote.
+
+    :param environment: the deployed container's variables, asked for again.
+    :raises MalformedAnswer: the kind is unknown (a newer version wrote it), or a field is missing.
+    """
+    kind = KINDS.get(str(said.get("kind")))
+    if kind is None:
+        raise MalformedAnswer(
+            f"the run has a step of kind {said.get('kind')!r}, which this version does not know",
+            hint="use the version that began the run, or `inv rollback.abort`.",
+        )
+    step: Step = _made(kind, said, environment)
+    return step
+
+
+def _plain_fields(value: Any) -> dict[str, Any]:
+    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Deployed):
+        del found["environment"]
+    return {name: _plain(each) for name, each in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Secret():
+            raise TypeError("a secret cannot be written down")
+        case Mapping():
+            return {str(key): _plain(each) for key, each in value.items()}
+        case tuple() | list():
+            return [_plain(each) for each in value]
+        case frozenset():
+            return sorted(_plain(each) for each in value)
+        case _ if is_dataclass(value):
+            return _plain_fields(value)
+        case _:
+            return value
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _made(kind: type, said: Mapping[str, Any], environment: Environment) -> Any:
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        if kind is Deployed and field.name == "environment":
+            values[field.name] = environment
+        elif field.name in said:
+            values[field.name] = _read(_hints(kind)[field.name], said[field.name], environment)
+        else:
+            raise MalformedAnswer(f"the run's plan lacks {kind.__name__}.{field.name}")
+    return kind(**values)
+
+
+def _read(hint: Any, said: Any, environment: Environment) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        inner = next(each for each in arguments if each is not type(None))
+        return None if said is None else _read(inner, said, environment)
+    if origin is tuple:
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_read(arguments[0], each, environment) for each in said)
+        return tuple(_read(each, item, environment) for each, item in zip(arguments, said, strict=True))
+    if origin is frozenset:
+        return frozenset(said)
+    if origin is not None and issubclass(origin, Mapping):
+        return {key: _read(arguments[1], each, environment) for key, each in said.items()}
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _made(hint, said, environment)
+    return said
