@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Images and packages that were fetched once are worth keeping; they change no result.
     os.environ.setdefault("XDG_CACHE_HOME", str(Path.home() / ".cache"))
     for name in list(os.environ):
-        if name.startswith(_FOREIGN) or name in _FOREIGN_NAMES:
+        if (name.startswith(_FOREIGN) and not name.startswith("ROLLBACK_SANDBOX_")) or name in _FOREIGN_NAMES:
             del os.environ[name]
     os.environ.update(_STEADY)
     time.tzset()
