@@ -107,16 +107,25 @@ def archive(folder: str, commit: str, path: str) -> Command:
     )
 
 
+# `skip-worktree` and `assume-unchanged` hide changes from git, and then even a forced switch stumbles over them.
+_UNHIDE = """\
+unhide() {
+  git ls-files -z | git update-index -z --no-skip-worktree --stdin &&
+    git ls-files -z | git update-index -z --no-assume-unchanged --stdin
+}
+cd -- "$(git rev-parse --show-toplevel)" || exit 1
+"""
+
 # The work tree becomes a commit by way of a private index, so that neither the tree nor the user's index moves.
 # Saved is what a switch takes away: changes of tracked files, and whatever lies where the target has a file (also
 # when git ignores it). Other untracked files stay untouched by a switch, so nothing may ever write them anew: they
 # can be the data of a running database. The index itself is kept byte by byte: its flags are in no tree.
 _SAVE = (
     _GIT
+    + _UNHIDE
     + """\
 run=$1 target=$2
 git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null && exit 0
-cd -- "$(git rev-parse --show-toplevel)" || exit 1
 real=$(git rev-parse --git-path index) || exit 1
 index=$(pwd)/$real
 case $real in /*) index=$real ;; esac
@@ -132,9 +141,10 @@ with_index() { GIT_INDEX_FILE=$index git "$@"; }
 with_index read-tree "$target" || exit 1
 there=$(with_index diff-files -z --name-only --diff-filter=d | base64) || exit 1
 missing=$(with_index diff-files -z --name-only --diff-filter=D | base64) || exit 1
-with_index read-tree "$staged" && with_index add -u . || exit 1
-printf '%s' "$there" | base64 -d | with_index update-index -z --add --replace --stdin || exit 1
+rm -f "$index" && { [ ! -e "$real" ] || cp "$real" "$index"; } || exit 1
 export GIT_INDEX_FILE="$index"
+unhide && git add -u . || exit 1
+printf '%s' "$there" | base64 -d | git update-index -z --add --replace --stdin || exit 1
 printf '%s' "$missing" | base64 -d | xargs -0 sh -c '
 add() { git -c core.hooksPath=/dev/null --literal-pathspecs add -f -- "$1"; }
 for path; do
@@ -150,8 +160,8 @@ for path; do
     fi
   done
 done' save || exit 1
+tree=$(git write-tree) || exit 1
 unset GIT_INDEX_FILE
-tree=$(with_index write-tree) || exit 1
 saved=$(git commit-tree "$tree" -p "$head" -m "work tree before rollback $run") || exit 1
 kept=$(git commit-tree "$staged" -p "$head" -m "index before rollback $run") || exit 1
 if [ -e "$real" ]; then
@@ -179,15 +189,6 @@ def is_saved(folder: str, run_id: str) -> Command:
         _GIT + 'git rev-parse -q --verify "refs/rollback/$1/worktree"', run_id, effect=Effect.READ, cwd=folder
     )
 
-
-# `skip-worktree` and `assume-unchanged` hide changes from git, and then even a forced switch stumbles over them.
-_UNHIDE = """\
-unhide() {
-  git ls-files -z | git update-index -z --no-skip-worktree --stdin &&
-    git ls-files -z | git update-index -z --no-assume-unchanged --stdin
-}
-cd -- "$(git rev-parse --show-toplevel)" || exit 1
-"""
 
 _SWITCH = (
     _GIT
@@ -246,15 +247,20 @@ def is_at(folder: str, commit: str) -> Command:
 _ADD_TREE = (
     _GIT
     + """\
-if [ -e "$2/.git" ]; then [ "$(git -C "$2" rev-parse HEAD)" = "$1" ] && exit 0; fi
-git worktree remove -f -f "$2" 2>/dev/null || rm -rf -- "$2" || exit 1
-git worktree add -q -f -f --detach "$2" "$1"
+if [ -e "$2.whole/.git" ] && [ "$(git -C "$2.whole" rev-parse HEAD)" = "$1" ]; then exit 0; fi
+git worktree remove -f -f "$2.whole" 2>/dev/null || rm -rf -- "$2.whole" || exit 1
+git worktree add -q -f -f --detach "$2.whole" "$1" || exit 1
+inside=$(git rev-parse --show-prefix)
+rm -f -- "$2" && ln -s "$2.whole${inside:+/${inside%/}}" "$2"
 """
 )
 
 
 def add_tree(folder: str, commit: str, place: str) -> Command:
-    """Return the command that checks ``commit`` out beside, at ``place``."""
+    """Return the command that checks ``commit`` out beside; ``place`` then is what ``folder`` was at that commit.
+
+    It is a link: ``folder`` may lie inside its repository, and the whole of that is checked out.
+    """
     return script(_ADD_TREE, commit, place, effect=Effect.WRITE, cwd=folder, timeout=300)
 
 
@@ -262,7 +268,7 @@ def remove_tree(folder: str, place: str) -> Command:
     """Return the command that removes a tree of ``add_tree``. Safe where there is none."""
     return script(
         # Twice forced: `git worktree add` locks what it is making, and a killed one leaves it locked.
-        _GIT + 'git worktree remove -f -f "$1" 2>/dev/null || rm -rf -- "$1"',
+        _GIT + 'rm -rf -- "$1" && { git worktree remove -f -f "$1.whole" 2>/dev/null || rm -rf -- "$1.whole"; }',
         place,
         effect=Effect.WRITE,
         cwd=folder,
