@@ -7,6 +7,7 @@ A backup is three names in the backup folder: ``N.dump``, ``N.manifest.json`` an
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 
 from rollback_tasks.drivers.postgres import COUNTS, FIND_DB, PSQL, SCHEMA
@@ -30,7 +31,8 @@ select 'rollback-server ' || json_build_object('version', current_setting('serve
   'data_entries', (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^pg_'
        and n.nspname <> 'information_schema'
-       and not exists (select 1 from pg_depend d where d.objid = c.oid and d.deptype = 'e')))::text;
+       and (c.oid = any (select unnest(extconfig) from pg_extension)
+         or not exists (select 1 from pg_depend d where d.objid = c.oid and d.deptype = 'e'))))::text;
 \\o
 \\! pg_dump --snapshot="$SNAPSHOT" -Fc -Z1 --lock-wait-timeout=30s; echo "rollback-dump $?" >&2
 commit;
@@ -169,11 +171,17 @@ def read_manifests(text: str, folder: str) -> tuple[Backup, ...]:
     return tuple(sorted(_backups(text.split("\0"), folder), key=lambda b: (b.taken_at, b.name), reverse=True))
 
 
+# The name becomes a path on the laptop as well: a host must not choose a folder there.
+_NAME = re.compile(r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]*\Z")
+
+
 def _backups(texts: Iterable[str], folder: str) -> Iterable[Backup]:
     for text in texts:
         try:
             said = json.loads(text)
             server = said["server"]
+            if not _NAME.match(said["name"]):
+                continue
             yield Backup(
                 name=said["name"],
                 path=f"{folder}/{said['name']}.dump",
@@ -188,5 +196,5 @@ def _backups(texts: Iterable[str], folder: str) -> Iterable[Backup]:
                 commit=said["commit"],
                 server_version=int(server["version"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue

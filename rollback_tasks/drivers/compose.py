@@ -23,8 +23,8 @@ while [ "$count" -gt 0 ]; do
   shift
   count=$((count - 1))
   if [ -n "$commit" ]; then
-    git cat-file -e "$commit:$file" 2>/dev/null || { echo "the commit has no file $file" >&2; exit 4; }
-    mkdir -p "$place/$(dirname -- "$file")" && git show "$commit:$file" >"$place/$file" || exit 1
+    git cat-file -e "$commit:./$file" 2>/dev/null || { echo "the commit has no file $file" >&2; exit 4; }
+    mkdir -p "$place/$(dirname -- "$file")" && git cat-file blob "$commit:./$file" >"$place/$file" || exit 1
     file=$place/$file
   fi
   set -- "$@" -f "$file"
@@ -114,24 +114,28 @@ def up(project: Project, services: Sequence[str]) -> Command:
     )
 
 
-# The very containers come back where they still are; else compose makes them anew from the restored files and tags.
+# The very containers come back where they still are; else compose makes them anew from the restored files and tags,
+# and starts only what ran.
 _REVIVE = """\
 project=$1 folder=$2 count=$3
 shift 3
-missing=
+ran= slept=
 while [ "$count" -gt 0 ]; do
   service=$1 id=$2 running=$3
   shift 3
   count=$((count - 1))
+  docker version >/dev/null || exit 1
   if docker inspect --type container "$id" >/dev/null 2>&1; then
     if [ "$running" = yes ]; then docker start "$id" >/dev/null || exit 1; fi
+  elif [ "$running" = yes ]; then
+    case " $ran " in *" $service "*) ;; *) ran="$ran $service" ;; esac
   else
-    case " $missing " in *" $service "*) ;; *) missing="$missing $service" ;; esac
+    case " $slept " in *" $service "*) ;; *) slept="$slept $service" ;; esac
   fi
 done
-[ -n "$missing" ] || exit 0
 cd -- "$folder" || exit 1
-"$@" up -d --no-deps --no-build --force-recreate $missing
+[ -z "$slept" ] || "$@" up --no-start --no-deps --no-build --force-recreate $slept || exit 1
+[ -z "$ran" ] || "$@" up -d --no-deps --no-build --force-recreate $ran
 """
 
 
@@ -148,5 +152,3 @@ def revive(project: Project, old: Sequence[Container]) -> Command:
         effect=Effect.WRITE,
         timeout=300,
     )
-
-

@@ -121,7 +121,8 @@ _STOPPED = (
 project=$1
 shift
 for service in "$@"; do
-  [ -z "$(find_containers "$project" "$service" --no-trunc)" ] || { echo "$service still runs" >&2; exit 1; }
+  ids=$(find_containers "$project" "$service" --no-trunc) || exit 1
+  [ -z "$ids" ] || { echo "$service still runs" >&2; exit 1; }
 done
 """
 )
@@ -143,7 +144,8 @@ while [ "$count" -gt 0 ]; do old="$old$1 "; shift; count=$((count - 1)); done
 umask 077
 failed=0
 for service in "$@"; do
-  for id in $(find_containers "$project" "$service" -a); do
+  ids=$(find_containers "$project" "$service" -a) || exit 1
+  for id in $ids; do
     case $old in *" $id "*) continue ;; esac
     mkdir -p "$logs" && docker logs --timestamps --tail 2000 "$id" >"$logs/failed-$service-$id.log" 2>&1
     docker rm -f "$id" >/dev/null || failed=1
@@ -216,16 +218,15 @@ done
 
 def runs_images(project: Project, images: Mapping[str, str]) -> Command:
     """Return the check that every container of each service runs exactly the image that its name means now."""
-    return script(
-        _RUNS, project.name, *(word for pair in sorted(images.items()) for word in pair), effect=Effect.READ
-    )
+    return script(_RUNS, project.name, *(word for pair in sorted(images.items()) for word in pair), effect=Effect.READ)
 
 
 _EVIDENCE = """\
 project=$1 place=$2 fields=$3
 umask 077
 mkdir -p "$place" || exit 1
-for id in $(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$project"); do
+ids=$(docker ps -aq --no-trunc --filter "label=com.docker.compose.project=$project") || exit 1
+for id in $ids; do
   name=$(docker inspect --type container --format '{{.Name}}' "$id" | tr -d /)
   docker inspect --type container --format "$fields" "$id" >"$place/$name.json" || exit 1
   docker logs --timestamps --tail 5000 "$id" >"$place/$name.log" 2>&1

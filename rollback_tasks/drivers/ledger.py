@@ -84,7 +84,7 @@ def parse(text: str) -> Ledger:
             continue
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             event = None
         if isinstance(event, dict) and isinstance(event.get("event"), str):
             events.append(event)
@@ -110,8 +110,8 @@ def _apply(found: dict[str, Release], event: Mapping[str, Any]) -> None:
                 id=key,
                 commit=str(event.get("commit", "")),
                 images={str(k): str(v) for k, v in images.items()} if isinstance(images, dict) else {},
-                schema=tuple(str(head) for head in event.get("schema") or ()),
-                names=tuple(str(name) for name in event.get("names") or ()),
+                schema=_words(event.get("schema")),
+                names=_words(event.get("names")),
                 recorded_at=str(event.get("at", "")),
                 status=before.status if before else ReleaseStatus.UNMARKED,
                 reason=before.reason if before else "",
@@ -124,3 +124,7 @@ def _apply(found: dict[str, Release], event: Mapping[str, Any]) -> None:
             found[key] = replace(found[key], is_rolled_back_to=True)
         case _:
             pass  # a later version's events are not ours to judge
+
+
+def _words(said: object) -> tuple[str, ...]:
+    return tuple(str(word) for word in said) if isinstance(said, list) else ()

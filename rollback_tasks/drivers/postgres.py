@@ -19,7 +19,7 @@ db=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$1" \\
 # Inside the container: its own password variable, never one of ours. Timeouts that somebody set for the
 # application must not end the tool's own statements.
 PSQL = (
-    "PGPASSWORD=${POSTGRES_PASSWORD:-$([ -z \"${POSTGRES_PASSWORD_FILE:-}\" ] || cat \"$POSTGRES_PASSWORD_FILE\")} "
+    'PGPASSWORD=${POSTGRES_PASSWORD:-$([ -z "${POSTGRES_PASSWORD_FILE:-}" ] || cat "$POSTGRES_PASSWORD_FILE")} '
     "PGOPTIONS='-c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=0' "
 )
 
@@ -176,9 +176,7 @@ select ({SCHEMA})::jsonb = :'want'::jsonb as holds, ({SCHEMA}) as have \\gset
   select 1/0 as "alembic_version differs";
 \\endif
 """
-    return sql(
-        project, text, effect=Effect.READ, database=database, values=(("want", json.dumps(sorted(heads))),)
-    )
+    return sql(project, text, effect=Effect.READ, database=database, values=(("want", json.dumps(sorted(heads))),))
 
 
 _VALUES = """\

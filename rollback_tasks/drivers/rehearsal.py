@@ -19,8 +19,8 @@ create schema rollback_rehearsal;
 create table rollback_rehearsal.versions as select version_num from alembic_version;
 create table rollback_rehearsal.seen as
 select c.oid as relation, case n.nspname when 'public' then '' else n.nspname || '.' end || c.relname as name,
-  (xpath('/row/c/text()', query_to_xml(format('select json_build_object(%s) as c from %I.%I',
-    concat_ws(', ', '''0'', count(*)', string_agg(format('%L, count(%I)', a.attnum::text, a.attname), ', ')),
+  (xpath('/row/c/text()', query_to_xml(format('select row_to_json(t) as c from (select %s from %I.%I) t',
+    concat_ws(', ', 'count(*) as "0"', string_agg(format('count(%I) as "%s"', a.attname, a.attnum), ', ')),
     n.nspname, c.relname), false, true, '')))[1]::text::json as counts,
   json_object_agg(a.attnum::text, a.attname) filter (where a.attnum is not null) as columns
 from pg_class c join pg_namespace n on n.oid = c.relnamespace

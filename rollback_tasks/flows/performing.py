@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 from rollback_tasks.execution.executor import Executor
 from rollback_tasks.execution.interruption import Interruption
-from rollback_tasks.execution.journal import Lead, Record
+from rollback_tasks.execution.journal import Lead
+from rollback_tasks.execution.record import Record
 from rollback_tasks.execution.settling import Performed, Settling
 from rollback_tasks.flows.reports import backup_of, described
 from rollback_tasks.flows.session import Session, stamp

@@ -9,7 +9,7 @@ from typing import Any
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import containers
 from rollback_tasks.errors import LockHeld, PlanRefused, RollbackError, UsageError
-from rollback_tasks.execution import journal
+from rollback_tasks.execution import record as records
 from rollback_tasks.execution.fleet import run_fleet
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.flows import performing
@@ -110,7 +110,7 @@ def _nothing(session: Session) -> HostReport:
     return HostReport(host=session.config.name, outcome=Outcome.NOOP, left=current, reached=current, extra=why)
 
 
-def _plan(session: Session, world: World) -> tuple[HostPlan, journal.Record] | None:
+def _plan(session: Session, world: World) -> tuple[HostPlan, records.Record] | None:
     """Return the unfinished run's plan and record; None where there is none.
 
     :raises LockHeld: somebody still leads the run.
@@ -121,7 +121,7 @@ def _plan(session: Session, world: World) -> tuple[HostPlan, journal.Record] | N
         return None
     run_id = facts.unfinished[0]
     host = world.read_only(session.host)
-    record = journal.read(host.run(journal.reading(project, run_id)).text)
+    record = records.read(host.run(records.reading(project, run_id)).text)
     if record.state != "undecided":
         raise PlanRefused(
             f"run {run_id} is being undone, so nobody can go on with it",
