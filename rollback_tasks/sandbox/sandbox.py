@@ -89,7 +89,7 @@ class Sandbox:
             provision.provision(self._engine, nodes, base_tar=images.base_tar)
             self._write_inventory(nodes)
             provision.prove_ssh(self._engine, nodes, state=self._state.folder)
-        self._events.emit(Note("", f"{len(nodes)} hosts are up after {self._clock.monotonic() - began:.1f} s"))
+        self._events.emit(Note("", f"{_count(len(nodes))} up after {self._clock.monotonic() - began:.1f} s"))
         return self.status()
 
     def deploy(self, host: str, release: str, *, wait: bool = True, project: Project = COMICPILE) -> None:
@@ -266,3 +266,7 @@ class Sandbox:
         with open(self._state.folder / ".rollback-sandbox", "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # two at once would both find the same thing missing
             yield
+
+
+def _count(hosts: int) -> str:
+    return "1 host is" if hosts == 1 else f"{hosts} hosts are"
