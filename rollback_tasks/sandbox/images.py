@@ -98,6 +98,13 @@ cd "$2/wheel"
 install -m 0755 ./*.data/scripts/docker-compose "$2/root/usr/libexec/docker/cli-plugins/docker-compose"
 """
 
+# $1 cache folder
+_PURGE = """\
+[ -d "$1" ] || exit 0
+rm -rf -- "$1"/base-*.tar "$1"/host-*.tar "$1"/work-*
+find "$1" -maxdepth 0 -empty -delete
+"""
+
 # The base's layers are shared by the two flavours. $1 tar, $2 base image, $3 label
 _IMPORT = """\
 docker image inspect "$2" >/dev/null 2>&1 || docker import --change "LABEL $3=base" "$1" "$2"
@@ -159,6 +166,10 @@ class ImageMaker:
                 timeout=300.0,
             )
         return images
+
+    def purge(self) -> None:
+        """Remove what the cache holds of ours, and the folder where nothing else is in it."""
+        self._run(_PURGE, str(self._cache))
 
     def _make_tars(self) -> None:
         base, host = self._base_tar(), self._host_tar()

@@ -195,16 +195,13 @@ class Sandbox:
         """
         if self._state.is_there:
             with self._locked():
-                if self._engine.is_own or self._engine.answers():
-                    self._engine.start()
-                    self._fleet.remove()
-                    if not self._engine.is_own:
-                        words = (LABEL, IMAGE_LABEL, *Flavour, "base")
-                        self._engine.script(_REMOVE_IMAGES, *words, effect=Effect.DESTROY)
-                    self._engine.stop()
-                self._remove(self._state.folder)
+                self._remove_hosts()
+                self._engine.stop()
+                self._local.run(script(_REMOVE_FOLDER, str(self._state.folder), effect=Effect.DESTROY, timeout=300.0))
+        else:
+            self._remove_hosts()  # somebody removed the folder by hand
         if purge:
-            self._remove(Path(self._cache))
+            self._images.purge()
         kept = "" if purge else f"; downloads stay in {self._cache}"
         self._events.emit(Note("", f"the sandbox is gone{kept}"))
 
@@ -257,8 +254,14 @@ class Sandbox:
             release = deploys.running_release(self._engine, node, project=COMICPILE)
         return HostStatus(name=node.name, address=node.address, flavour=node.flavour, state=node.state, release=release)
 
-    def _remove(self, folder: Path) -> None:
-        self._local.run(script(_REMOVE_FOLDER, str(folder), effect=Effect.DESTROY, timeout=300.0))
+    def _remove_hosts(self) -> None:
+        if self._engine.is_own:
+            self._engine.start()  # only a living engine ends its containers; their data goes with its folder
+            self._fleet.remove()
+        elif self._engine.answers():
+            self._fleet.remove()
+            words = (LABEL, IMAGE_LABEL, *Flavour, "base")
+            self._engine.script(_REMOVE_IMAGES, *words, effect=Effect.DESTROY)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
