@@ -229,4 +229,16 @@ class _ReportWriter:
         except StepFailed as error:
             say(f"the report could not be written: {error.brief}")
             return None
+        finally:
+            self._notify(report)
         return path
+
+    def _notify(self, report: RunReport) -> None:
+        """Tell the inventory's webhook; its failure never fails the run."""
+        if self.inventory.webhook is None:
+            return
+        from rollback_tasks.transport.webhook import post
+
+        problem = post(self.inventory.webhook, rendering().document(report))
+        if problem:
+            say(f"the notification was not taken: {problem}")

@@ -6,6 +6,8 @@ import json
 import secrets
 from collections.abc import Mapping
 
+from rollback_tasks.drivers import consistency
+from rollback_tasks.errors import RollbackError
 from rollback_tasks.execution.executor import Executor
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.journal import Lead
@@ -114,8 +116,33 @@ def report(
         downtime_seconds=None if performed.downtime is None else round(performed.downtime, 3),
         error=problem or None,
         hint=performed.hint or None,
-        warnings=plan.warnings,
+        warnings=_compared(session, plan_run(plan, request)) if is_done else (),
     )
+
+
+def _compared(session: Session, run_id: str) -> tuple[str, ...]:
+    """Return what the data lost or broke since it was backed up, as sentences."""
+    try:
+        text = session.host.run(consistency.before(session.project, run_id)).text
+        if not text:
+            return ()
+        old = consistency.read(text)
+        new = consistency.read(session.host.run(consistency.check(session.project)).text)
+    except RollbackError as error:
+        return (f"the data was not compared with the backup: {error.brief}",)
+    told = [
+        f"{name} has {new.rows[name]} rows, {count - new.rows[name]} fewer than in the backup"
+        if name in new.rows
+        else f"table {name} is gone; the backup has {count} rows of it"
+        for name, count in sorted(old.rows.items())
+        if count > new.rows.get(name, 0) or (count and name not in new.rows)
+    ]
+    told += [
+        f"{count} rows break foreign key {name}; {old.violations.get(name, 0)} did in the backup"
+        for name, count in sorted(new.violations.items())
+        if count > old.violations.get(name, 0)
+    ]
+    return tuple(told)
 
 
 def _gate(session: Session) -> Gate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rollback_tasks.drivers import backup, scratch
+from rollback_tasks.drivers import backup, consistency, scratch
 from rollback_tasks.model.plan import Action, Check, Compensation, Fetch
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import BackupLevel
@@ -34,6 +34,7 @@ class ProveBackup(BaseStep):
         return (
             scratch.prove(self.project_, backup=self.name, run_id=self.run_id, timeout=timeout),
             Fetch(remote, f"{self.local_folder}/{self.name}"),
+            consistency.keep_before(self.project_, self.run_id),
         )
 
     def postcondition(self) -> tuple[Check, ...]:
