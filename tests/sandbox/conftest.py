@@ -21,6 +21,7 @@ from rollback_tasks.sandbox.sandbox import Sandbox
 from rollback_tasks.shell import Command, Effect
 from rollback_tasks.transport.clock import SystemClock
 from rollback_tasks.transport.local import LocalHost
+from tests.sandbox.stage import Laptop, Stage, laptop
 
 
 class _Notes:
@@ -87,3 +88,32 @@ def ssh_in(sandbox: Sandbox, sandbox_state: Path) -> Callable[..., Completed]:
         )
 
     return run
+
+
+def _stage(sandbox: Sandbox, name: str, folder: Path) -> Stage:
+    """A host on which v6 was deployed and marked good by its operator, and nothing else ever happened."""
+    (address,) = (one.address for one in sandbox.status().hosts if one.name == name)
+    stage = Stage(sandbox=sandbox, name=name, address=address)
+    stage.build()
+    marked = laptop(folder, sandbox.inventory).inv("release.mark", "--good", "--host", name)
+    assert marked.code == 0, marked.err
+    stage.save_base()
+    return stage
+
+
+@pytest.fixture(scope="session")
+def plugin_host(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """prod1, which has the compose plugin."""
+    return _stage(sandbox, "prod1", tmp_path_factory.mktemp("prod1"))
+
+
+@pytest.fixture(scope="session")
+def standalone_host(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """prod2, which has docker-compose 1.29."""
+    return _stage(sandbox, "prod2", tmp_path_factory.mktemp("prod2"))
+
+
+@pytest.fixture
+def operator(sandbox: Sandbox, tmp_path: Path) -> Laptop:
+    """A laptop of this test's own."""
+    return laptop(tmp_path / "laptop", sandbox.inventory)
