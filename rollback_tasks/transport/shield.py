@@ -33,8 +33,8 @@ def shielded(work: Callable[[], T], *, on_interrupt: Callable[[], object] | None
         finally:
             over.set()
 
-    threading.Thread(target=run, name="shielded", daemon=True).start()
     try:
+        threading.Thread(target=run, name="shielded", daemon=True).start()
         # Not Thread.join(): before Python 3.13 it forgets a running thread when it is interrupted.
         over.wait()
     except BaseException:

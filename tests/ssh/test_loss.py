@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,10 +40,17 @@ def wait_until(condition: Callable[[], object], *, seconds: float = 10.0) -> Non
         time.sleep(0.005)
 
 
-def kill_server_after(sshd: Any, seconds: float) -> subprocess.Popen[bytes]:
-    """Kill the servers of all open connections from a process of its own."""
-    pids = " ".join(map(str, sshd.sessions()))
-    return subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -KILL {pids}"])
+def signal_server_after(sshd: Any, seconds: float, number: int) -> threading.Timer:
+    """Send a signal to the servers of all connections that are open then."""
+
+    def act() -> None:
+        for pid in sshd.sessions():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    timer = threading.Timer(seconds, act)
+    timer.start()
+    return timer
 
 
 def endless(host: Any, way: str) -> None:
@@ -58,20 +67,20 @@ class TestLostConnection:
     def test_a_server_that_dies_under_a_command_leaves_an_unknown_outcome(self, new_sshd: Callable[..., Any]) -> None:
         server = new_sshd()
         host = server.connect()
-        killer = kill_server_after(server, 0.3)
+        killer = signal_server_after(server, 0.3, signal.SIGKILL)
         with pytest.raises(ConnectionLost) as caught:
             host.run(script("echo begun; sleep 30", effect=Effect.WRITE))
-        killer.wait()
+        killer.join()
         assert "whether it did its work is unknown" in caught.value.details
         assert "inv rollback.resume --host prod1" in caught.value.hint
 
     def test_nothing_reconnects_by_itself(self, new_sshd: Callable[..., Any]) -> None:
         server = new_sshd()
         host = server.connect()
-        killer = kill_server_after(server, 0.1)
+        killer = signal_server_after(server, 0.1, signal.SIGKILL)
         with pytest.raises(ConnectionLost):
             host.run(Command(argv=("sleep", "30"), effect=Effect.READ))
-        killer.wait()
+        killer.join()
         assert not host.is_connected
         attempts: list[Callable[[], object]] = [
             lambda: host.run(TRUE),
@@ -90,10 +99,10 @@ class TestLostConnection:
     def test_a_server_that_dies_under_a_stream_is_no_end_of_it(self, new_sshd: Callable[..., Any], way: str) -> None:
         server = new_sshd()
         host = server.connect()
-        killer = kill_server_after(server, 0.3)
+        killer = signal_server_after(server, 0.3, signal.SIGKILL)
         with pytest.raises(ConnectionLost):
             endless(host, way)
-        killer.wait()
+        killer.join()
         host.close()
 
 
@@ -109,19 +118,15 @@ class TestStalledServer:
         yield server
         server.stop()
 
-    def stop_server_soon(self, server: Any) -> subprocess.Popen[bytes]:
-        pids = " ".join(map(str, server.sessions()))
-        return subprocess.Popen(["sh", "-c", f"sleep 0.2; kill -STOP {pids}"])
-
     @pytest.mark.parametrize("way", ["run", "pull", "push"])
     def test_a_server_that_stops_is_noticed_long_before_the_time_limit(self, stalled: Any, way: str) -> None:
         host = stalled.connect()
-        stopper = self.stop_server_soon(stalled)
+        stopper = signal_server_after(stalled, 0.2, signal.SIGSTOP)
         started = time.monotonic()
         with pytest.raises(ConnectionLost):
             endless(host, way)
         assert time.monotonic() - started < 10
-        stopper.wait()
+        stopper.join()
         host.close()
 
     def test_a_silent_command_on_a_living_server_is_left_alone(self, stalled: Any) -> None:
