@@ -46,11 +46,23 @@ def read_state(answer: bytes) -> GitFacts:
         if len(words) >= 2 and words[0]:
             tags[words[0]] = words[2] if len(words) > 2 and words[2] else words[1]
     name = branch.decode("utf-8", "replace").removeprefix("refs/heads/")
-    return GitFacts(commit=commit, branch=name or None, dirty=_paths(status), tags=tags)
+    entries = _entries(status)
+    return GitFacts(
+        commit=commit,
+        branch=name or None,
+        dirty=tuple(path for _, path in entries),
+        tags=tags,
+        unmerged=tuple(path for code, path in entries if code in _UNMERGED),
+    )
 
 
-def _paths(status: bytes) -> tuple[str, ...]:
-    """Return the paths of a ``status --porcelain -z``; a rename's old name follows as an entry of its own."""
+# git-status(1), "short format": both sides of these are unmerged.
+_UNMERGED = frozenset((b"DD", b"AU", b"UD", b"UA", b"DU", b"AA", b"UU"))
+
+
+def _entries(status: bytes) -> list[tuple[bytes, str]]:
+    """Return code and path of each line of a ``status --porcelain -z``; a rename's old name follows as an entry
+    of its own."""
     entries = status.split(b"\0")
     found = []
     position = 0
@@ -59,10 +71,10 @@ def _paths(status: bytes) -> tuple[str, ...]:
         position += 1
         if len(entry) < 4:
             continue
-        found.append(entry[3:].decode("utf-8", "replace"))
+        found.append((entry[:2], entry[3:].decode("utf-8", "replace")))
         if entry[:1] in (b"R", b"C"):
             position += 1
-    return tuple(found)
+    return found
 
 
 def resolve(folder: str, name: str) -> Command:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,7 +15,14 @@ from rollback_tasks.shell import Command, Effect, Secret, script
 def listing() -> Command:
     """Return the command that prints id and name of every image, untagged ones included."""
     return Command(
-        argv=("docker", "image", "ls", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"),
+        argv=(
+            "docker",
+            "image",
+            "ls",
+            "--no-trunc",
+            "--format",
+            "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}",
+        ),
         effect=Effect.READ,
         timeout=30,
     )
@@ -24,24 +32,36 @@ def read_listing(text: str) -> dict[str, str]:
     """Given the answer of ``listing``, return name to id, with every id standing for itself too."""
     found = {}
     for line in text.splitlines():
-        image, _, name = line.partition(" ")
+        image, *names = line.split(" ")
         if not image.startswith("sha256:"):
             raise MalformedAnswer("docker listed an image in an unknown form", details=line[:200])
         found[image] = image
-        if "<none>" not in name:
-            found[name] = image
+        found |= {name: image for name in names if "<none>" not in name}
     return found
 
 
 def find(images: Mapping[str, str], reference: str) -> str | None:
     """Return the image id that ``reference`` means among the listed ``images``; None where it means none.
 
-    A name without a tag means ``latest`` (docker's rule).
+    A name without a tag means ``latest``, one without a registry means Docker Hub (docker's rules).
     """
+    for prefix in ("docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/"):
+        if reference.startswith(prefix):
+            reference = reference.removeprefix(prefix)
+            break
+    if is_fixed(reference):  # the digest decides; a tag before it is decoration
+        name, _, digest = reference.partition("@")
+        head, slash, tail = name.rpartition("/")
+        reference = f"{head}{slash}{tail.partition(':')[0]}@{digest}"
     if reference in images:
         return images[reference]
     has_tag = ":" in reference.rpartition("/")[2] or "@" in reference
     return None if has_tag else images.get(f"{reference}:latest")
+
+
+def is_fixed(reference: str) -> bool:
+    """True where the reference names a digest: it can mean one image only, and docker refuses to tag it."""
+    return "@" in reference
 
 
 def pin_name(project: str, service: str, key: str) -> str:
@@ -69,6 +89,29 @@ def tag(names: Mapping[str, str]) -> Command:
     return script(_TAG, *words, effect=Effect.WRITE, timeout=30)
 
 
+# Only the name goes, and only while another name (the pin) keeps the image.
+_RETAG = """\
+pairs=$1
+shift
+while [ "$pairs" -gt 0 ]; do
+  docker tag "$1" "$2" || exit 1
+  shift 2
+  pairs=$((pairs - 1))
+done
+for name in "$@"; do
+  names=$(docker image inspect --format '{{len .RepoTags}}' "$name" 2>/dev/null) || continue
+  [ "$names" -gt 1 ] || continue
+  docker rmi --no-prune "$name" >/dev/null || exit 1
+done
+"""
+
+
+def retag(names: Mapping[str, str], absent: Collection[str]) -> Command:
+    """Return the command that does as ``tag``, and takes the names ``absent`` away from their images."""
+    words = [word for name, image in sorted(names.items()) for word in (image, name)]
+    return script(_RETAG, str(len(names)), *words, *sorted(absent), effect=Effect.WRITE, timeout=30)
+
+
 _MEANS = """\
 while [ "$#" -gt 0 ]; do
   have=$(docker image inspect --format '{{.Id}}' "$1" 2>/dev/null) || { echo "$1 is not on the host" >&2; exit 1; }
@@ -85,16 +128,36 @@ def mean(names: Mapping[str, str]) -> Command:
     return script(_MEANS, *words, effect=Effect.READ, timeout=30)
 
 
+def build_problem(build: Mapping[str, Any], folder: str) -> str:
+    """Return why a service cannot be built out of another checkout than ``folder``; empty where it can."""
+    context = str(build.get("context") or ".")
+    for path in (context, str(PurePosixPath(context) / str(build.get("dockerfile") or "Dockerfile"))):
+        if "://" in path or not _is_below(path, folder):
+            return f"its build reads {path}, which is no part of the checkout"
+    if build.get("dockerfile_inline"):
+        return "its Dockerfile stands in the compose file"
+    for key, value in _arguments(build.get("args")).items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) or "\n" in value:
+            return f"its build argument {key!r} holds a line break or is no name of a variable"
+    return ""
+
+
+def _is_below(path: str, folder: str) -> bool:
+    place = PurePosixPath(posixpath.normpath(PurePosixPath(folder) / path))
+    return place.is_relative_to(folder)
+
+
 def build(build: Mapping[str, Any], *, folder: str, tree: str, name: str) -> Command:
     """Return the command that builds a service's image out of ``tree`` under ``name``.
 
-    :param build: the ``build`` part of the resolved compose file, whose paths lie below ``folder``.
+    :param build: the ``build`` part of the resolved compose file, whose paths lie below ``folder``
+        (``build_problem`` says so).
     :param tree: the checkout of the target commit, as it stands for ``folder``.
     Build arguments travel in the environment: one of them may be a token.
     """
-    context = _moved(str(build.get("context") or "."), folder, tree)
-    dockerfile = str(build.get("dockerfile") or "Dockerfile")
-    words = ["docker", "build", "-t", name, "-f", str(PurePosixPath(context) / dockerfile)]
+    context = PurePosixPath(str(build.get("context") or "."))
+    dockerfile = context / str(build.get("dockerfile") or "Dockerfile")
+    words = ["docker", "build", "-t", name, "-f", _moved(dockerfile, folder, tree)]
     arguments = _arguments(build.get("args"))
     for key in arguments:
         words += ["--build-arg", key]
@@ -103,7 +166,7 @@ def build(build: Mapping[str, Any], *, folder: str, tree: str, name: str) -> Com
     if build.get("network"):
         words += ["--network", str(build["network"])]
     return Command(
-        argv=(*words, context),
+        argv=(*words, _moved(context, folder, tree)),
         effect=Effect.WRITE,
         cwd=tree,
         secret_env=tuple((key, Secret(value)) for key, value in arguments.items()),
@@ -111,18 +174,18 @@ def build(build: Mapping[str, Any], *, folder: str, tree: str, name: str) -> Com
     )
 
 
-def _moved(path: str, folder: str, tree: str) -> str:
+def _moved(path: PurePosixPath, folder: str, tree: str) -> str:
     """Return ``path`` as it lies below ``tree`` where it was meant below ``folder``."""
-    place = PurePosixPath(folder) / path
-    try:
-        return str(PurePosixPath(tree) / place.relative_to(folder))
-    except ValueError:
-        return str(place)
+    place = posixpath.normpath(PurePosixPath(folder) / path)
+    return posixpath.join(tree, posixpath.relpath(place, folder)).removesuffix("/.")
 
 
 def _arguments(said: object) -> dict[str, str]:
+    """Return the build arguments; a resolved compose file writes every ``$`` of a value twice."""
     if isinstance(said, dict):
-        return {str(key): "" if value is None else str(value) for key, value in said.items()}
-    if isinstance(said, list):
-        return {key: value for key, _, value in (str(entry).partition("=") for entry in said)}
-    return {}
+        pairs = {str(key): "" if value is None else str(value) for key, value in said.items()}
+    elif isinstance(said, list):
+        pairs = {key: value for key, _, value in (str(entry).partition("=") for entry in said)}
+    else:
+        return {}
+    return {key: value.replace("$$", "$") for key, value in pairs.items()}

@@ -27,12 +27,14 @@ class GitFacts:
     :param branch: the branch that HEAD is on; None when detached.
     :param dirty: changed or untracked paths (ignored ones are left out).
     :param tags: tag name to commit.
+    :param unmerged: paths that an unfinished merge left in conflict.
     """
 
     commit: str
     branch: str | None
     dirty: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    unmerged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,11 @@ def blockers(
     facts: HostFacts, project: Project, verdict: Verdict | None, unaccepted: tuple[Loss, ...]
 ) -> Iterator[Blocker]:
     """Yield every reason why this host cannot be rolled back like this."""
+    if facts.git.unmerged:
+        yield Blocker(
+            f"the checkout holds an unfinished merge: {', '.join(facts.git.unmerged[:5])}",
+            f"finish it or take it back (`git merge --abort` in {project.folder} on {facts.host}), then plan again.",
+        )
     if facts.database is None:
         yield Blocker(
             f"the database cannot be reached: {facts.database_problem}",

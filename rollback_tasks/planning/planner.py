@@ -182,12 +182,22 @@ def _images(
         recorded = target.images.get(name, "")
         by_commit = image_driver.pin_name(project.name, name, target.commit)
         found = facts.images.get(recorded) or facts.images.get(by_commit)
-        if found is None and not service.build:
+        # What a digest in the compose file names is started, whatever was recorded.
+        if image_driver.is_fixed(service.image) or (found is None and not service.build):
             found = image_driver.find(facts.images, service.image)
         if found is not None:
             pins[name] = image_driver.pin_name(project.name, name, found)
             reached[pins[name]] = found
-        elif service.build:
+        elif service.build and not image_driver.is_fixed(service.image):
+            problem = image_driver.build_problem(service.build, project.folder)
+            if problem:
+                problems.append(
+                    Blocker(
+                        f"the image of service {name} cannot be built from commit {target.commit[:12]}: {problem}",
+                        f"build it on {facts.host} as {by_commit}, then plan again.",
+                    )
+                )
+                continue
             pins[name] = by_commit
             builds[by_commit] = service.build
         else:

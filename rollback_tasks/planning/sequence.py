@@ -97,6 +97,7 @@ def full(
     old = tuple(c for c in facts.containers if c.service in project.app_services)
     running = {service: images.wanted(service) for service in project.app_services}
     before_images = meant(facts, images.references)
+    movable = {service: name for service, name in images.references.items() if not image_driver.is_fixed(name)}
     steps: list[Step] = [
         SaveEvidence(project_=project, run_id=run_id),
         PrepareImages(
@@ -149,8 +150,8 @@ def full(
         ),
         SwitchImages(
             project_=project,
-            before={images.references[service]: image for service, image in before_images.items()},
-            after={images.references[service]: pin for service, pin in images.pins.items()},
+            before={name: before_images[service] for service, name in movable.items() if service in before_images},
+            after={name: images.pins[service] for service, name in movable.items()},
             before_images=before_images,
             after_images=running,
         ),

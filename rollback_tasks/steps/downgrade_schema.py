@@ -12,6 +12,9 @@ from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Effect, script
 from rollback_tasks.steps.base import BaseStep
 
+# Without the mark the way back would do nothing: its folder is flushed as well.
+_MARK = 'umask 077; : >"$1" || exit 1; sync "$1" "${1%/*}" 2>/dev/null || sync'
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DowngradeSchema(BaseStep):
@@ -45,7 +48,7 @@ class DowngradeSchema(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Mark, then downgrade."""
-        mark = script('umask 077; : >"$1" && sync "$1" 2>/dev/null || sync', self.marker, effect=Effect.WRITE)
+        mark = script(_MARK, self.marker, effect=Effect.WRITE)
         return (
             mark,
             *(

@@ -27,8 +27,8 @@ class StopServices(BaseStep):
 
     @property
     def running(self) -> Mapping[str, str | None]:
-        """Service to the image that it ran."""
-        return {c.service: c.image for c in self.old if c.state in ("running", "restarting")}
+        """Service to the image that it ran: of several, the first container's."""
+        return {c.service: c.image for c in reversed(self.old) if c.state in ("running", "restarting")}
 
     def describe(self) -> str:
         """The operator's sentence."""

@@ -16,8 +16,7 @@ from rollback_tasks.steps.base import BaseStep
 class SwitchImages(BaseStep):
     """Point image references at the pinned images.
 
-    :param references: service to the reference in the target's compose file.
-    :param before: reference to the image id that it means now.
+    :param before: reference to the image id that it means now; one that means none is missing here.
     :param after: reference to the pin of the target's image.
     :param after_images: service to the target's image, for the projection.
     :param before_images: service to the image now, for the projection.
@@ -33,6 +32,8 @@ class SwitchImages(BaseStep):
 
     def describe(self) -> str:
         """The operator's sentence."""
+        if not self.after:
+            return "keep the image names: the compose file fixes its images by digest"
         return f"make {', '.join(sorted(self.after))} mean the target's image"
 
     def forward(self) -> tuple[Action, ...]:
@@ -48,9 +49,11 @@ class SwitchImages(BaseStep):
         return replace(state, images={**state.images, **self.after_images})
 
     def unproject(self, state: HostState) -> HostState:
-        """The images as they were."""
-        return replace(state, images={**state.images, **self.before_images})
+        """The images as they were, and no names where there were none."""
+        others = {service: image for service, image in state.images.items() if service not in self.after_images}
+        return replace(state, images={**others, **self.before_images})
 
     def compensation(self) -> Compensation:
         """The names as they were."""
-        return Compensation("make the image names mean what they meant", images.tag(self.before))
+        absent = self.after.keys() - self.before.keys()
+        return Compensation("make the image names mean what they meant", images.retag(self.before, absent))
