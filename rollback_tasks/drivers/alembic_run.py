@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from rollback_tasks.shell import Command, Effect, Secret, script
 
@@ -99,6 +99,10 @@ def _env_file(environment: tuple[tuple[str, Secret], ...]) -> Secret:
 
 _URL = re.compile(r"(?P<head>[A-Za-z][A-Za-z0-9+.\-]*://[^/?#]*/)(?P<name>[^/?#]+)(?P<tail>[?#].*)?\Z", re.DOTALL)
 
+_HOLDS_DATABASE = re.compile(r"DB|DATABASE")
+# A role, a host or a schema often has the same name as the database.
+_HOLDS_OTHER = re.compile(r"USER|PASS|HOST|PORT|ROLE|OWNER|LOGIN|SCHEMA")
+
 
 def pointed_at(environment: tuple[tuple[str, Secret], ...], *, live: str, other: str) -> tuple[tuple[str, Secret], ...]:
     """Return the variables with every mention of the database ``live`` turned into ``other``.
@@ -109,31 +113,34 @@ def pointed_at(environment: tuple[tuple[str, Secret], ...], *, live: str, other:
 
     def change(name: str, value: str) -> str:
         url = _URL.match(value)
-        if url and url["name"] == live:
-            return f"{url['head']}{other}{url['tail'] or ''}"
-        if re.search(rf"(^|\s)dbname={re.escape(live)}(\s|$)", value):
-            return re.sub(rf"(^|\s)dbname={re.escape(live)}(?=\s|$)", rf"\1dbname={other}", value)
-        is_name = re.search(r"DB|DATABASE", name.upper()) and not re.search(r"USER|PASS|HOST|PORT", name.upper())
+        if url and unquote(url["name"]) == live:
+            return f"{url['head']}{quote(other, safe='')}{url['tail'] or ''}"
+        word = re.compile(rf"(?<!\S)dbname=(?P<mark>'?){re.escape(live)}(?P=mark)(?!\S)")
+        if word.search(value):
+            return word.sub(lambda found: f"dbname={found['mark']}{other}{found['mark']}", value)
+        is_name = _HOLDS_DATABASE.search(name.upper()) and not _HOLDS_OTHER.search(name.upper())
         return other if value == live and is_name else value
 
     return tuple((name, value.map(partial(change, name))) for name, value in environment)
 
 
-_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#@:]*:(?P<word>[^/?#@]*)@")
+# A password may hold unescaped slashes (SQLAlchemy takes all up to the `@`), so only `@` and blanks end it.
+_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://[^/?#@:]*:(?P<word>[^@\s]*)@")
+_WORD = re.compile(r"(?<!\S)password=(?P<word>'(?:[^'\\]|\\.)*'|\S+)")
 
 
 def secret_parts(environment: tuple[tuple[str, Secret], ...]) -> tuple[Secret, ...]:
     """Return what must never be shown: values of variables that are called after a secret, and the passwords of
-    urls as they stand there and decoded."""
+    urls and libpq strings as they stand there and decoded."""
     found = []
     for name, value in environment:
         if re.search(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|DSN", name.upper()):
             found.append(value)
         word = value.map(_password)
         found += [word, word.map(unquote)]
-    return tuple(secret for secret in found if secret != Secret(""))
+    return tuple(dict.fromkeys(secret for secret in found if secret != Secret("")))
 
 
-def _password(url: str) -> str:
-    found = _PASSWORD.match(url)
-    return found["word"] if found else ""
+def _password(value: str) -> str:
+    found = _PASSWORD.match(value) or _WORD.search(value)
+    return found["word"].strip("'") if found else ""
