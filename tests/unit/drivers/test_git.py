@@ -478,6 +478,7 @@ def test_an_unfinished_merge_is_not_saved_and_says_so(two_releases: tuple[Reposi
     with pytest.raises(CommandFailed, match="sh ended with exit code 1") as caught:
         run(git.save(str(repository.folder), RUN, target))
     assert "the index holds unmerged paths" in caught.value.stderr
+    assert state(repository.folder).unmerged == ("a",)
 
 
 def test_a_changed_file_or_another_commit_is_not_the_target(two_releases: tuple[Repository, str]) -> None:

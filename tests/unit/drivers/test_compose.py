@@ -1,0 +1,171 @@
+"""compose: recorded configurations of both generations, the words that start it, and what ran brought back."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from rollback_tasks.drivers import compose
+from rollback_tasks.drivers.compose import Service, read_config
+from rollback_tasks.errors import CommandFailed, MalformedAnswer
+from rollback_tasks.model.facts import Container
+from rollback_tasks.shell import Effect
+from tests.builders import a_container, a_project
+from tests.fakes import FakeDocker
+
+RECORDED = Path(__file__).parents[2] / "data/docker"
+PLUGIN = a_project()
+STANDALONE = a_project(compose=("docker-compose",))
+GENERATIONS = [("plugin-5.6.1", PLUGIN), ("standalone-1.29.2", STANDALONE)]
+
+
+@pytest.mark.parametrize(("generation", "project"), GENERATIONS, ids=["plugin", "standalone"])
+def test_the_demos_services_are_read(generation: str, project: object) -> None:
+    found = read_config((RECORDED / generation / "config.yml").read_text(), project)  # type: ignore[arg-type]
+    named = {"dockerfile": "Dockerfile"} if generation.startswith("plugin") else {}
+    assert found == {
+        "app": Service(image="comic-pile", build={"context": "/srv/comicpile", **named}),
+        "db": Service(image="comic-pile-db", build={"context": "/srv/comicpile/db", **named}),
+    }
+
+
+@pytest.mark.parametrize(
+    ("generation", "project", "plain", "arguments"),
+    [
+        ("plugin-5.6.1", PLUGIN, "comicpile-plain", {"TOKEN": "secret-token", "VERSION": "1"}),
+        ("standalone-1.29.2", STANDALONE, "comicpile_plain", {"TOKEN": "secret-token", "VERSION": "1", "NONE": ""}),
+    ],
+    ids=["plugin", "standalone"],
+)
+def test_odd_services_are_read(generation: str, project: object, plain: str, arguments: Mapping[str, str]) -> None:
+    found = read_config((RECORDED / generation / "odd-config.yml").read_text(), project)  # type: ignore[arg-type]
+    assert found["built"].image == "zoo-built:1"
+    assert found["built"].build == {
+        "context": "/tmp/zoo/sub",
+        "dockerfile": "Other",
+        "args": arguments,
+        "target": "last",
+        "network": "host",
+    }
+    assert found["plain"].image == plain
+    assert found["odd.name_1"].command == 'sleep 300 a b c"d ü'
+    assert found["twice"] == Service(image="comic-pile-db", command="sleep 300")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("services: {app: {build: .}}", Service(image="comicpile-app", build={"context": "."})),
+        ("services: {app: {image: x, container_name: web}}", Service(image="x", container_name="web")),
+        ("services: {app: {image: x, command: run it}}", Service(image="x", command="run it")),
+        ("services: {app: {image: 3}, broken: null}", Service(image="3")),
+    ],
+)
+def test_a_service_is(text: str, found: Service) -> None:
+    assert read_config(text, PLUGIN) == {"app": found}
+
+
+@pytest.mark.parametrize("text", ["", "3", "[]", "services: []", "services:", "a: [", "a: !!python/object:os.system x"])
+def test_a_configuration_without_services_is_malformed(text: str) -> None:
+    with pytest.raises(MalformedAnswer):
+        read_config(text, PLUGIN)
+
+
+def test_starting_never_builds_and_never_touches_other_services() -> None:
+    command = compose.up(a_project(files=("a.yml", "b.yml")), ("app", "worker"))
+    assert command.argv == tuple(
+        "docker compose -p comicpile -f a.yml -f b.yml up -d --no-deps --no-build --force-recreate app worker".split()
+    )
+    assert (command.cwd, command.effect) == ("/srv/comicpile", Effect.WRITE)
+    assert compose.up(STANDALONE, ("app",)).argv[:3] == ("docker-compose", "-p", "comicpile")
+
+
+ECHO = ("sh", "-c", 'printf "%s\\n" "$@"; for word; do case $word in *.yml) cat "$word" 2>/dev/null; esac; done', "x")
+
+
+@pytest.mark.parametrize("inside", ["", "sub dir/"])
+def test_the_files_of_a_commit_are_resolved_beside_the_projects_own_surroundings(tmp_path: Path, inside: str) -> None:
+    def git(*words: str) -> str:
+        given = ("-c", "user.name=t", "-c", "user.email=t@t")
+        done = subprocess.run(["git", *given, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    folder = tmp_path / inside
+    (folder / "deploy dir").mkdir(parents=True)
+    for name in ("compose.yml", "deploy dir/more.yml"):
+        (folder / name).write_text(f"then {name}\n")
+    git("add", "-A")
+    git("commit", "-q", "-m", "then")
+    (folder / "compose.yml").write_text("now\n")
+    project = a_project(str(folder).rstrip("/"), compose=ECHO, files=("compose.yml", "deploy dir/more.yml"))
+    docker = FakeDocker(tmp_path)
+    lines = docker.run(compose.config(project, git("rev-parse", "HEAD"))).text.splitlines()
+    first, second = lines[1], lines[3]
+    assert lines == [
+        *("-f", first, "-f", second),
+        *("--project-directory", project.folder, "-p", "comicpile", "config"),
+        *("then compose.yml", "then deploy dir/more.yml"),
+    ]
+    assert not Path(first).exists()
+    now = docker.run(compose.config(project)).text.splitlines()
+    assert (now[:4], now[-2:]) == (
+        ["-f", "compose.yml", "-f", "deploy dir/more.yml"],
+        ["now", "then deploy dir/more.yml"],
+    )
+
+    missing = docker.run(compose.config(a_project(project.folder, compose=ECHO, files=("none.yml",)), "HEAD"))
+    assert (missing.exit_code, missing.error_text) == (4, "the commit has no file none.yml\n")
+
+
+def here(identity: str, service: str = "app", state: str = "running") -> dict[str, str]:
+    return {"id": identity, "project": "comicpile", "service": service, "state": state, "image": "sha256:1"}
+
+
+def old(identity: str, service: str = "app", state: str = "running") -> Container:
+    return a_container(service, state=state, id=identity)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "after"),
+    [
+        pytest.param([old("a")], [here("a", state="exited")], {"a": "running"}, id="the same container again"),
+        pytest.param([old("a")], [here("a")], {"a": "running"}, id="nothing was done yet"),
+        pytest.param([old("a", state="restarting")], [here("a", state="exited")], {"a": "running"}, id="it looped"),
+        pytest.param([old("a", state="exited")], [here("a", state="exited")], {"a": "exited"}, id="it was stopped"),
+        pytest.param([old("a")], [], {"new-app-1": "running"}, id="it was replaced"),
+        pytest.param([old("a", state="exited")], [], {"new-app-1": "created"}, id="a stopped one was replaced"),
+        pytest.param([old("a"), old("b")], [], {"new-app-1": "running"}, id="two of one service: asked for once"),
+        pytest.param(
+            [old("a"), old("w", "worker", "exited"), old("x", "web")],
+            [here("x", "web", "exited"), here("db", "db")],
+            {"x": "running", "db": "running", "new-worker-1": "created", "new-app-2": "running"},
+            id="each service by itself",
+        ),
+        pytest.param([], [here("db", "db")], {"db": "running"}, id="there was nothing"),
+    ],
+)
+def test_what_ran_runs_again(
+    tmp_path: Path, before: list[Container], now: list[dict[str, str]], after: dict[str, str]
+) -> None:
+    references = dict.fromkeys(("app", "worker", "web"), "comic-pile")
+    docker = FakeDocker(tmp_path, containers=now, images={"comic-pile:latest": "sha256:1"}, references=references)
+    command = compose.revive(a_project(str(tmp_path)), before)
+    docker.run(command)
+    assert {c["id"]: c["state"] for c in docker.state["containers"]} == after
+
+
+def test_reviving_twice_leaves_one_container_of_each_service(tmp_path: Path) -> None:
+    docker = FakeDocker(tmp_path, images={"comic-pile:latest": "sha256:1"}, references={"app": "comic-pile"})
+    for _ in range(2):
+        docker.run(compose.revive(a_project(str(tmp_path)), [old("a")]))
+        assert [c["state"] for c in docker.state["containers"]] == ["running"]
+
+
+def test_an_engine_that_does_not_answer_is_not_taken_for_a_missing_container(tmp_path: Path) -> None:
+    docker = FakeDocker(tmp_path, containers=[here("a", state="exited")], broken=["version", "inspect"])
+    with pytest.raises(CommandFailed):
+        docker.run(compose.revive(a_project(str(tmp_path)), [old("a")]))
