@@ -84,6 +84,8 @@ class _Run:
         """Show, ask, lock, perform."""
         if self.plan.hosts:
             self.world.sink.emit(events.PlanReady(self.plan))
+        for name in self.errors:
+            self.world.sink.emit(events.HostDone(self.reports[name]))
         going = [name for name, plan in self.plans.items() if not plan.is_noop and not plan.blockers]
         if self.request.is_dry_run or not going or self._budget_is_spent():
             return self.report()
@@ -94,6 +96,7 @@ class _Run:
         except RollbackError as error:
             name = error.host or going[0]
             self.reports[name] = untouched(name, error)
+            self.world.sink.emit(events.HostDone(self.reports[name]))
             return self.report()
         try:
             self._perform(going)
