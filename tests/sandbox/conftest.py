@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,3 +118,11 @@ def standalone_host(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) 
 def operator(sandbox: Sandbox, tmp_path: Path) -> Laptop:
     """A laptop of this test's own."""
     return laptop(tmp_path / "laptop", sandbox.inventory)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what tests measured."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "measured" and report.when == "call":
+                terminalreporter.write_line(str(value))

@@ -33,8 +33,8 @@ APP_LABEL = "label=com.docker.compose.service=app"
 
 # One row a table: rows, and a digest over all of them, so that equal counts of other rows do not pass.
 _ROWS = """\
-SELECT format('SELECT %L, count(*), md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '''')) FROM public.%I t',
-  table_name, table_name)
+SELECT format('SELECT %L, count(*), md5(coalesce(string_agg(t::text, chr(10) ORDER BY t::text), '''')) '
+  'FROM public.%I t', table_name, table_name)
 FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY table_name
 \\gexec
 """
@@ -79,7 +79,8 @@ for one in $(docker ps --all --quiet); do
   esac
 done
 docker start "$db" >/dev/null || exit 1
-docker network inspect comicpile_default --format '{{json .Containers}}' | grep -q "$(docker inspect -f '{{.Id}}' "$db")" ||
+docker network inspect comicpile_default --format '{{json .Containers}}' |
+  grep -q "$(docker inspect --format '{{.Id}}' "$db")" ||
   docker network connect --alias db comicpile_default "$db" || exit 1
 until docker exec "$db" pg_isready -q -h 127.0.0.1 -U comicpile -d postgres; do sleep 0.1; done
 docker exec -i "$db" psql -XqAt -v ON_ERROR_STOP=1 -v golden="$3" -U comicpile -d postgres >/dev/null <<'END' || exit 1

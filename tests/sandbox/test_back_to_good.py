@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def assert_ledger_knows(stage: Stage, bad: str) -> None:
 def test_a_bad_release_is_left_for_the_last_good_one_and_no_row_is_lost(
     operator: Laptop,
     request: pytest.FixtureRequest,
-    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
     host: str,
     release: str,
     verdict: str,
@@ -115,8 +116,8 @@ def test_a_bad_release_is_left_for_the_last_good_one_and_no_row_is_lost(
     assert "it is broken" in Path(done.document["report"]).read_text()
     if is_measured:
         claimed, seen = done.host["downtime_seconds"], away(asked)
-        with capsys.disabled():
-            print(f"\n{stage.name}, {release}: away {seen:.2f} s for a client, {claimed:.2f} s in the report")
+        said = f"{stage.name}, {release}: away {seen:.2f} s for a client, {claimed:.2f} s in the report"
+        record_property("measured", said)
         assert 0 < seen < 60
         assert 0 < claimed < 60
     before = stage.look()
