@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from invoke import Context
@@ -12,8 +13,11 @@ from rollback_tasks.cli.task import collection, rollback_task
 from rollback_tasks.errors import UsageError
 
 if TYPE_CHECKING:
+    from rollback_tasks.sandbox.faults import Fault
     from rollback_tasks.sandbox.sandbox import Sandbox
     from rollback_tasks.sandbox.status import SandboxStatus
+
+_LAPTOP = "laptop"  # the fault that befalls this side
 
 
 @rollback_task("sandbox.up", shape=Shape.LOCAL, has_dry_run=False, help={"hosts": "how many hosts"})
@@ -46,6 +50,68 @@ def break_(context: Context, options: Options, *, how: str = "bad-migration") ->
     return _deploy(options, how)
 
 
+@rollback_task(
+    "sandbox.fault",
+    has_dry_run=False,
+    help={
+        "kind": "cut, hang, kill, engine, sshd, disk, slow, clock; or laptop, which kills a rollback's own process",
+        "seconds": "after which the fault ends by itself",
+        "step": "start `rollback.full` and let it happen at this step of it, 1 for the first",
+        "inside": "seconds after that step began",
+        "seed": "a number that stands for one kind, time and step, always the same; what is named wins",
+    },
+)
+def fault(
+    context: Context,
+    options: Options,
+    *,
+    kind: str | None = None,
+    seconds: float | None = None,
+    step: int | None = None,
+    inside: float | None = None,
+    seed: int | None = None,
+) -> Answer:
+    """Break a host for a while, now or in the middle of a rollback, which is then started for it
+
+    It ends by itself. `inv sandbox.up` repairs whatever it left; `inv sandbox.faults` says what each kind does.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.sandbox import faults
+
+    if kind is None and seed is None:
+        raise UsageError("--kind is needed, or --seed", hint="`inv sandbox.faults` lists the kinds.")
+    sandbox = _sandbox()
+    (host, *more) = [config.name for config in wire(replace(options, hosts_file=sandbox.inventory)).configs]
+    if more:
+        raise UsageError(f"one host at a time: {host}, {', '.join(more)}", hint="name one host with --host.")
+    plan = faults.Fault(host=host, step=step) if seed is None else faults.drawn(seed, host, steps=17)
+    plan = replace(
+        plan,
+        seconds=plan.seconds if seconds is None else seconds,
+        inside=plan.inside if inside is None else inside,
+        step=plan.step if step is None else step,
+    )
+    if kind == _LAPTOP:
+        return _in_a_rollback(sandbox, replace(plan, step=plan.step or 1), kills_laptop=True)
+    plan = plan if kind is None else replace(plan, kind=faults.kind_of(kind))
+    if plan.step is not None:
+        return _in_a_rollback(sandbox, plan, kills_laptop=False)
+    sandbox.inflict(plan)
+    return Answer(text=f"{host}: {plan.kind} for {plan.seconds:g} s\n", fields=_fault_fields(plan))
+
+
+@rollback_task("sandbox.faults", shape=Shape.LOCAL)
+def faults(context: Context, options: Options) -> Answer:
+    """List what can be done to a host, and what each kind does"""
+    from rollback_tasks.reporting.tables import table
+    from rollback_tasks.sandbox.faults import SAYS
+
+    rows = [(kind.value, says) for kind, says in SAYS.items()]
+    rows.append((_LAPTOP, "kill the process of a rollback on this machine, as a dead battery does"))
+    fields = [{"kind": kind, "says": says} for kind, says in rows]
+    return Answer(text=table(("kind", "does"), rows), fields={"faults": fields})
+
+
 @rollback_task("sandbox.status", shape=Shape.LOCAL)
 def status(context: Context, options: Options) -> Answer:
     """Show the sandbox's hosts"""
@@ -73,8 +139,6 @@ def down(context: Context, options: Options, *, purge: bool = False) -> Answer:
 
 
 def _deploy(options: Options, release: str) -> Answer:
-    from dataclasses import replace
-
     from rollback_tasks.cli import listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import inspect
@@ -103,6 +167,30 @@ def _deploy(options: Options, release: str) -> Answer:
     return listings.releases(marked)
 
 
+def _in_a_rollback(sandbox: Sandbox, plan: Fault, *, kills_laptop: bool) -> Answer:
+    """Start a rollback, let the fault happen at its step, and wait for both to end."""
+    from rollback_tasks.cli.wiring import follow
+
+    assert plan.step is not None
+    run = follow(("rollback.full", "--host", plan.host, "--yes"), inventory=sandbox.inventory)
+    is_met = run.await_step(plan.host, plan.step, inside=plan.inside)
+    if is_met and kills_laptop:
+        run.kill()
+    elif is_met:
+        sandbox.inflict(plan)
+        run.wait()
+        sandbox.await_fault_end(plan.host, plan.kind)
+    what = "the laptop was killed" if kills_laptop else f"{plan.kind} for {plan.seconds:g} s"
+    when = f"{plan.inside:g} s into step {plan.step}" if is_met else f"nothing: it ended before step {plan.step}"
+    text = f"{plan.host}: {what}, {when}; rollback.full ended with {run.wait()}\n"
+    return Answer(text=text, fields={**_fault_fields(plan), "is_met": is_met, "rollback_exit_code": run.wait()})
+
+
+def _fault_fields(plan: Fault) -> dict[str, object]:
+    fields = {"host": plan.host, "kind": plan.kind.value, "seconds": plan.seconds}
+    return {"fault": {**fields, "step": plan.step, "inside": plan.inside}}
+
+
 def _sandbox() -> Sandbox:
     from rollback_tasks.cli.wiring import sandbox
 
@@ -123,4 +211,4 @@ def _answer(status: SandboxStatus) -> Answer:
     )
 
 
-ns = collection("sandbox", up, deploy, break_, status, releases, down)
+ns = collection("sandbox", up, deploy, break_, fault, faults, status, releases, down)

@@ -40,6 +40,7 @@ from rollback_tasks.transport.laptop import LocalLaptop
 from rollback_tasks.transport.readonly import ReadOnlyHost
 
 if TYPE_CHECKING:
+    from rollback_tasks.sandbox.followed import FollowedRun
     from rollback_tasks.sandbox.sandbox import Sandbox
 
 _masker = Masker()
@@ -100,6 +101,24 @@ def sandbox() -> Sandbox:
         cache=str(cache_folder(os.environ) / "sandbox"),
         events=sink(),
         clock=SystemClock(),
+    )
+
+
+def follow(words: Sequence[str], *, inventory: str) -> FollowedRun:
+    """Start ``inv WORDS`` as a process of its own and follow it; its output goes to standard error.
+
+    :param inventory: path of the hosts.yaml that it reads.
+    """
+    from rollback_tasks.sandbox.followed import FollowedRun
+    from rollback_tasks.transport.local import LocalHost
+
+    return FollowedRun(
+        LocalHost(),
+        SystemClock(),
+        (sys.executable, "-m", "invoke", *words),
+        cwd=str(Path(__file__).parents[2]),
+        env=(("ROLLBACK_HOSTS_FILE", inventory),),
+        heard=say,
     )
 
 

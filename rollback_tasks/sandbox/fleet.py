@@ -86,6 +86,11 @@ class Fleet:
         self._label = f"{LABEL}={key}"
         self._network = f"rollback-sandbox-{key}"
 
+    @property
+    def network(self) -> str:
+        """Name of the network that the hosts stand in."""
+        return self._network
+
     def nodes(self) -> tuple[Node, ...]:
         """Return the hosts that are there, in the order of their names."""
         told = json.loads(self._engine.script(_INSPECT, self._label, effect=Effect.READ).text)

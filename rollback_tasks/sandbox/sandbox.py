@@ -14,6 +14,7 @@ from rollback_tasks.ports import Clock, Completed, EventSink, Host
 from rollback_tasks.sandbox import deploy as deploys
 from rollback_tasks.sandbox import inventory, machine, provision
 from rollback_tasks.sandbox.engine import Engine
+from rollback_tasks.sandbox.faults import Fault, Faults, Kind
 from rollback_tasks.sandbox.files import State
 from rollback_tasks.sandbox.fleet import LABEL, Fleet, Node
 from rollback_tasks.sandbox.images import IMAGE_LABEL, ImageMaker
@@ -59,6 +60,7 @@ class Sandbox:
         key = hashlib.sha256(str(Path(state).resolve()).encode()).hexdigest()[:8]
         self._engine = Engine(local, state=state, key=key, events=events)
         self._fleet = Fleet(self._engine, key=key)
+        self._faults = Faults(self._engine, state=state, network=self._fleet.network)
         self._images = ImageMaker(local, self._engine, cache=cache, events=events)
 
     @property
@@ -176,6 +178,19 @@ class Sandbox:
     def reconnect(self, host: str) -> None:
         """Plug a host's network cable in again; it keeps its address."""
         self._fleet.connect(self._fleet.node(host))
+
+    def inflict(self, fault: Fault) -> None:
+        """Begin a fault; it ends by itself. Raises as ``Faults.inflict``."""
+        self._faults.inflict(fault, self._fleet.node(fault.host))
+        self._events.emit(Note(fault.host, f"{fault.kind} for {fault.seconds:g} s"))
+
+    def end_fault(self, host: str, kind: Kind) -> None:
+        """End a fault before its time; returns when it is over. Does nothing where there is none."""
+        self._faults.end(kind, self._fleet.node(host))
+
+    def await_fault_end(self, host: str, kind: Kind) -> None:
+        """Return when a fault is over."""
+        self._faults.await_end(kind, self._fleet.node(host))
 
     def status(self) -> SandboxStatus:
         """Say what stands. Changes nothing."""
