@@ -14,17 +14,19 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from rollback_tasks.errors import UsageError
 from rollback_tasks.model.events import Note
 from rollback_tasks.ports import EventSink, Host
 from rollback_tasks.sandbox import machine
 from rollback_tasks.sandbox.engine import Engine
 from rollback_tasks.sandbox.history import ASSETS
 from rollback_tasks.sandbox.status import Flavour
-from rollback_tasks.shell import Effect, quote, script
+from rollback_tasks.shell import Command, Effect, quote, script
 
 SUITE = "bookworm"
 PYTHON = "3.11"  # bookworm's
 IMAGE_LABEL = "rollback.sandbox.image"
+_ANY_CODE = frozenset(range(256))
 
 _HOST_PACKAGES = "ca-certificates,curl,docker-compose,docker.io,git,iproute2,iptables,openssh-server,procps,zstd"
 _BASE_PACKAGES = "ca-certificates,postgresql-15,python3"
@@ -181,14 +183,35 @@ class ImageMaker:
         work.mkdir(parents=True, exist_ok=True)
         libraries, plugin = work / "libraries", work / "plugin"
         requirements = str(ASSETS / "app" / "requirements.txt")
-        self._run(_LIBRARIES, sys.executable, requirements, str(libraries), PYTHON, platform.machine())
-        self._run(_PLUGIN, sys.executable, str(plugin), platform.machine())
+        python = self._python_with_pip()
+        self._run(_LIBRARIES, python, requirements, str(libraries), PYTHON, platform.machine())
+        self._run(_PLUGIN, python, str(plugin), platform.machine())
         self._run(
             *(_BOTH, _BOOTSTRAP, SUITE),
             *(str(base), _BASE_PACKAGES, _copy_in(libraries), _SLIM),
             *(str(host), _HOST_PACKAGES, _copy_in(plugin / "root"), _SLIM_HOST),
         )
         self._run('rm -rf -- "$1"', str(work))
+
+    def _python_with_pip(self) -> str:
+        """Return a Python that has pip: ours, or where a virtual environment came without it, one beneath it."""
+        python = self._first_with_pip()
+        if python is None:
+            machine.need(self._local, ("pip3",), events=self._events, purpose="to fetch Python packages")
+            python = self._first_with_pip()
+        if python is None:
+            raise UsageError(
+                "no Python of this machine has pip, which fetches the application's packages",
+                hint=f"Type: {sys.executable} -m ensurepip, and then: inv sandbox.up",
+            )
+        return python
+
+    def _first_with_pip(self) -> str | None:
+        for python in dict.fromkeys((sys.executable, f"{sys.base_prefix}/bin/python3", "/usr/bin/python3")):
+            ask = Command(argv=(python, "-m", "pip", "--version"), effect=Effect.READ, ok_codes=_ANY_CODE)
+            if self._local.run(ask).exit_code == 0:
+                return python
+        return None
 
     def _run(self, body: str, *args: str) -> None:
         self._local.run(script(body, *args, effect=Effect.WRITE, timeout=1800.0))

@@ -15,6 +15,7 @@ _PACKAGES = {
     "dockerd": ("docker.io",),
     "iptables": ("iptables",),
     "mmdebstrap": ("mmdebstrap",),
+    "pip3": ("python3-pip",),
     "ssh": ("openssh-client",),
     "ssh-keygen": ("openssh-client",),
 }
