@@ -20,10 +20,18 @@ if TYPE_CHECKING:
 _LAPTOP = "laptop"  # the fault that befalls this side
 
 
-@rollback_task("sandbox.up", shape=Shape.LOCAL, has_dry_run=False, help={"hosts": "how many hosts"})
-def up(context: Context, options: Options, *, hosts: int = 3) -> Answer:
+@rollback_task(
+    "sandbox.up",
+    shape=Shape.LOCAL,
+    has_dry_run=False,
+    help={
+        "hosts": "how many hosts run the application",
+        "shared_db": "one more host, db1, runs the database of all of them",
+    },
+)
+def up(context: Context, options: Options, *, hosts: int = 3, shared_db: bool = False) -> Answer:
     """Bring up real deployment hosts on this machine, or repair those that are there"""
-    status = _sandbox().up(hosts)
+    status = _sandbox().up(hosts, shared_db=shared_db)
     say(f"export ROLLBACK_HOSTS_FILE={status.inventory}")
     return _answer(status)
 
@@ -200,13 +208,20 @@ def _sandbox() -> Sandbox:
 def _answer(status: SandboxStatus) -> Answer:
     from rollback_tasks.reporting.tables import table
 
-    rows = [(h.name, h.address, h.flavour.value, h.state.value, h.release) for h in status.hosts]
+    rows = [(h.name, h.address, h.flavour.value, h.role.value, h.state.value, h.release) for h in status.hosts]
     hosts = [
-        {"host": h.name, "address": h.address, "flavour": h.flavour.value, "state": h.state.value, "release": h.release}
+        {
+            "host": h.name,
+            "address": h.address,
+            "flavour": h.flavour.value,
+            "runs": h.role.value,
+            "state": h.state.value,
+            "release": h.release,
+        }
         for h in status.hosts
     ]
     return Answer(
-        text=table(("host", "address", "compose", "state", "release"), rows),
+        text=table(("host", "address", "compose", "runs", "state", "release"), rows),
         fields={"hosts": hosts, "inventory": status.inventory, "own_engine": status.is_own_engine},
     )
 

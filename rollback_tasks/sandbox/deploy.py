@@ -8,16 +8,23 @@ from rollback_tasks.sandbox.fleet import Node
 from rollback_tasks.sandbox.history import RELEASES, Behaviour
 from rollback_tasks.sandbox.project import Project
 from rollback_tasks.sandbox.provision import COMPOSE, DATABASE
+from rollback_tasks.sandbox.status import Role
 from rollback_tasks.shell import Effect
 
-# $1 folder of the checkout, $2 tag, $3 script that brings the database up, $4 compose project
-_DEPLOY = (
+_CHECK_OUT = (
     COMPOSE
     + """\
 set -e
 cd -- "$1"
 git fetch --quiet --tags --force origin
 git checkout --quiet --force -B main "refs/tags/$2^{commit}"
+"""
+)
+
+# $1 folder of the checkout, $2 tag, $3 script that brings the database up, $4 compose project
+_DEPLOY = (
+    _CHECK_OUT
+    + """\
 compose build --quiet
 sh -c "$3" sandbox "$1" "$4"
 compose run --rm -T app alembic upgrade head
@@ -26,6 +33,16 @@ if [ "$(docker exec "$db" psql -XAt -U comicpile -d comicpile -c 'SELECT EXISTS 
   compose run --rm -T app python3 -m app.seed
 fi
 compose up -d
+"""
+)
+
+# With the database on another host, of which nothing but its address is known here. $1 folder of the checkout, $2 tag
+_DEPLOY_APP = (
+    _CHECK_OUT
+    + """\
+compose build --quiet app
+compose run --rm -T --no-deps app sh -c 'alembic upgrade head && exec python3 -m app.seed'
+compose up -d --no-deps app
 """
 )
 
@@ -64,7 +81,7 @@ docker inspect --format '{{index .Config.Labels "org.opencontainers.image.versio
 def deploy(engine: Engine, node: Node, release: str, *, project: Project, wait: bool) -> None:
     """Deploy a release. With ``wait``, return when it shows how it behaves: good ones are healthy then.
 
-    :raises UsageError: there is no such release.
+    :raises UsageError: there is no such release, or the host runs no application.
     :raises CommandFailed: checkout, build, migration or start failed.
     :raises CommandTimedOut: with ``wait``, it does not behave as it should.
     """
@@ -73,7 +90,16 @@ def deploy(engine: Engine, node: Node, release: str, *, project: Project, wait: 
             f"no release {release!r}; there are {', '.join(RELEASES)}",
             hint="Type: inv sandbox.deploy --host prod1 --release v6",
         )
-    _as_deploy(engine, node, _DEPLOY, project.directory, release, DATABASE, project.name, timeout=300.0)
+    match node.role:
+        case Role.DATABASE:
+            raise UsageError(
+                f"{node.name} runs only the database, so nothing is deployed there",
+                hint=f"Type: inv sandbox.deploy --host prod --release {release}",
+            )
+        case Role.APP:
+            _as_deploy(engine, node, _DEPLOY_APP, project.directory, release, timeout=300.0)
+        case Role.WHOLE:
+            _as_deploy(engine, node, _DEPLOY, project.directory, release, DATABASE, project.name, timeout=300.0)
     if wait:
         behaviour = RELEASES[release].behaviour
         if behaviour is Behaviour.CRASHING:

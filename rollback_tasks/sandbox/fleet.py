@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rollback_tasks.sandbox.engine import Engine, problem
-from rollback_tasks.sandbox.status import Flavour, HostState
+from rollback_tasks.sandbox.status import Flavour, HostState, Role
 from rollback_tasks.shell import Effect
 
 LABEL = "rollback.sandbox"
+DATABASE_HOST = "db1"
 
 # An engine only gives fixed addresses in a network whose range was named, so it chooses one first. The network leads
 # to this machine and nowhere else.
@@ -28,21 +29,22 @@ docker network create --internal --label "$2" --subnet "${range%% *}" "$1" >/dev
 # Not --privileged: that fails where the machine itself lacks one capability. What an inner engine needs are mounts
 # (SYS_ADMIN), networks (NET_ADMIN), device nodes (MKNOD), a /proc/sys it may write to, and its data on a volume,
 # since overlay does not stack. /run is empty after a restart, as on a machine.
-# $1 label, $2 network, $3 recipe; then for each host, on standard input: name, container, address, flavour, image
+# $1 label, $2 network, $3 recipe; then for each host, on standard input: name, container, address, flavour, image, role
 _CREATE = """\
 create() {
   docker volume create --label "$label" "$2" >/dev/null &&
   docker run --detach --name "$2" --hostname "$1" --network "$network" --ip "$3" \\
     --label "$label" --label "rollback.sandbox.host=$1" --label "rollback.sandbox.flavour=$4" \\
     --label "rollback.sandbox.recipe=$recipe" --label "rollback.sandbox.address=$3" \\
+    --label "rollback.sandbox.role=$6" \\
     --cgroupns private --cap-add SYS_ADMIN --cap-add NET_ADMIN --cap-add SYS_PTRACE --cap-add MKNOD \\
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt label=disable \\
     --security-opt systempaths=unconfined --sysctl net.ipv4.ip_forward=1 \\
     --tmpfs /run --volume "$2:/var/lib/docker" "$5" </dev/null >/dev/null
 }
 label=$1 network=$2 recipe=$3 jobs=
-while read -r name container address flavour image; do
-  create "$name" "$container" "$address" "$flavour" "$image" & jobs="$jobs $!"
+while read -r name container address flavour image role; do
+  create "$name" "$container" "$address" "$flavour" "$image" "$role" & jobs="$jobs $!"
 done
 for job in $jobs; do wait "$job" || exit 1; done
 """
@@ -73,6 +75,18 @@ class Node:
     flavour: Flavour
     state: HostState
     recipe: str
+    role: Role = Role.WHOLE
+
+
+def names(hosts: int, *, shared_db: bool) -> dict[str, Role]:
+    """Return what a sandbox's hosts are called, and what each runs.
+
+    :param hosts: how many run the application.
+    :param shared_db: one more host runs the database of all of them.
+    """
+    role = Role.APP if shared_db else Role.WHOLE
+    roles = {f"prod{number}": role for number in range(1, hosts + 1)}
+    return {**roles, DATABASE_HOST: Role.DATABASE} if shared_db else roles
 
 
 class Fleet:
@@ -92,7 +106,7 @@ class Fleet:
         return self._network
 
     def nodes(self) -> tuple[Node, ...]:
-        """Return the hosts that are there, in the order of their names."""
+        """Return the hosts that are there, in the order of their numbers, a database host last."""
         told = json.loads(self._engine.script(_INSPECT, self._label, effect=Effect.READ).text)
         nodes = []
         for entry in told:
@@ -113,20 +127,25 @@ class Fleet:
                     flavour=Flavour(labels["rollback.sandbox.flavour"]),
                     state=how,
                     recipe=labels["rollback.sandbox.recipe"],
+                    role=Role(labels.get("rollback.sandbox.role", Role.WHOLE)),
                 )
             )
-        return tuple(sorted(nodes, key=lambda node: _number(node.name)))
+        return tuple(sorted(nodes, key=lambda node: (node.role is Role.DATABASE, _number(node.name))))
 
-    def create(self, names: Sequence[str], *, image_of: dict[Flavour, str], recipe: str) -> None:
-        """Make and start the hosts ``names``; prod1, prod3... have the plugin, prod2, prod4... have not."""
+    def create(self, roles: Mapping[str, Role], *, image_of: Mapping[Flavour, str], recipe: str) -> None:
+        """Make and start hosts; prod1, prod3... and db1 have the plugin, prod2, prod4... have not.
+
+        :param roles: name to what it runs.
+        """
         self._engine.script(_NETWORK, self._network, self._label, effect=Effect.WRITE)
         told = self._engine.docker("network", "inspect", self._network, effect=Effect.READ).text
         subnet = ipaddress.ip_network(json.loads(told)[0]["IPAM"]["Config"][0]["Subnet"])
         lines = []
-        for name in names:
+        for name, role in roles.items():
             number = _number(name)
             flavour = (Flavour.STANDALONE, Flavour.PLUGIN)[number % 2]
-            lines.append(f"{name} {self._container(name)} {subnet[10 + number]} {flavour} {image_of[flavour]}\n")
+            address = subnet[10 if role is Role.DATABASE else 10 + number]
+            lines.append(f"{name} {self._container(name)} {address} {flavour} {image_of[flavour]} {role}\n")
         self._engine.script(
             *(_CREATE, self._label, self._network, recipe),
             effect=Effect.WRITE,
@@ -198,4 +217,4 @@ class Fleet:
 
 
 def _number(name: str) -> int:
-    return int(name.removeprefix("prod"))
+    return int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))

@@ -6,8 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rollback_tasks.sandbox.project import Project
-from rollback_tasks.sandbox.status import HostStatus
+from rollback_tasks.sandbox.fleet import DATABASE_HOST
+from rollback_tasks.sandbox.project import PUBLISHED_FILE, Project
+from rollback_tasks.sandbox.status import HostStatus, Role
 
 _TEMPLATE = """\
 # Written by inv sandbox.up; gone after inv sandbox.down.
@@ -36,9 +37,15 @@ contacts:
   - {{role: Database administrator, name: Sam Example, phone: "+1 555 0101", slack: "@sam"}}
 """
 
+_OF_ROLE = {
+    Role.WHOLE: "",
+    Role.APP: f", database: {{name: comicpile, user: comicpile, host: {DATABASE_HOST}}}",
+    Role.DATABASE: f", compose_files: [docker-compose.yml, {PUBLISHED_FILE}]",
+}
+
 
 def hosts_yaml(hosts: Sequence[HostStatus], project: Project, *, state: Path) -> str:
-    """Return the inventory's text: group ``prod`` with every host.
+    """Return the inventory's text: group ``prod`` with every host that runs the application.
 
     :param state: the sandbox's folder, with its keys.
     """
@@ -49,8 +56,8 @@ def hosts_yaml(hosts: Sequence[HostStatus], project: Project, *, state: Path) ->
         project=_word(project.name),
         health=_word(project.health_url),
         backups=_word(state / "backups"),
-        hosts="\n".join(f"  {host.name}: {{hostname: {_word(host.address)}}}" for host in hosts),
-        names=", ".join(host.name for host in hosts),
+        hosts="\n".join(f"  {host.name}: {{hostname: {_word(host.address)}{_OF_ROLE[host.role]}}}" for host in hosts),
+        names=", ".join(host.name for host in hosts if host.role is not Role.DATABASE),
     )
 
 

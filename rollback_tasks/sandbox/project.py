@@ -29,18 +29,28 @@ class Project:
 
 COMICPILE = Project()
 
+# Compose reads a file of this name beside the other one by itself.
+PUBLISHED_FILE = "docker-compose.override.yml"
+PUBLISHED = """\
+services:
+  db:
+    ports:
+      - "5432:5432"
+"""
 
-def dotenv(project: Project, password: str) -> str:
+
+def dotenv(project: Project, password: str, *, database: str = "db") -> str:
     """Return the text of the project's untracked ``.env``.
 
     Both generations of compose read a single-quoted value literally, with ``\\'`` for a quote in it.
 
     :param password: of the database; no line break, no backslash.
+    :param database: name or address that the application finds it at.
     """
     quoted = password.replace("'", "\\'")
     lines = [
         f"POSTGRES_PASSWORD='{quoted}'",
-        f"DATABASE_URL=postgresql+psycopg://comicpile:{quote(password, safe='')}@db:5432/comicpile",
+        f"DATABASE_URL=postgresql+psycopg://comicpile:{quote(password, safe='')}@{database}:5432/comicpile",
     ]
     if project != COMICPILE:
         lines += [f"COMPOSE_PROJECT_NAME={project.name}", f"APP_IMAGE={project.image}", f"APP_PORT={project.port}"]

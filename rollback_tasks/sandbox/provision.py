@@ -10,7 +10,8 @@ from rollback_tasks.sandbox import history
 from rollback_tasks.sandbox.engine import Engine
 from rollback_tasks.sandbox.files import HostFile, archive
 from rollback_tasks.sandbox.fleet import Node
-from rollback_tasks.sandbox.project import COMICPILE, Project, dotenv
+from rollback_tasks.sandbox.project import COMICPILE, PUBLISHED, PUBLISHED_FILE, Project, dotenv
+from rollback_tasks.sandbox.status import Role
 from rollback_tasks.shell import Effect
 
 COMPOSE = """\
@@ -37,6 +38,7 @@ set -e
 cd -- "$1"
 if [ ! -e .git ]; then
   git init --quiet --initial-branch main .
+  echo /docker-compose.override.yml >>.git/info/exclude  # of this host alone
   git remote add origin /srv/origin.git
   git fetch --quiet --tags origin
   git checkout --quiet -B main --track origin/main
@@ -78,7 +80,7 @@ install -d -m 0700 -o deploy -g deploy /srv/origin.git /srv/comicpile
 """
 
 # $1 base image as a tar file, $2 origin script, $3 its hash, $4 checkout script, $5 folder, $6 database script,
-# $7 compose project, then containers
+# $7 compose project; then for each host: its container, what it runs
 _PROVISION = """\
 base=$1 origin=$2 hash=$3 checkout=$4 folder=$5 database=$6 project=$7 jobs=
 shift 7
@@ -94,9 +96,12 @@ provision() {
   fi
   deploy "$1" "$origin" sandbox "$hash" || return
   deploy "$1" "$checkout" sandbox "$folder" || return
-  deploy "$1" "$database" sandbox "$folder" "$project"
+  case $2 in *db*) deploy "$1" "$database" sandbox "$folder" "$project" ;; esac
 }
-for container in "$@"; do provision "$container" </dev/null & jobs="$jobs $!"; done
+while [ "$#" -gt 0 ]; do
+  provision "$1" "$2" </dev/null & jobs="$jobs $!"
+  shift 2
+done
 for job in $jobs; do wait "$job" || exit 1; done
 """
 
@@ -120,25 +125,33 @@ for job in $jobs; do wait "$job" || exit 1; done
 
 
 def put_files(
-    engine: Engine, node: Node, *, password: str, host_key: bytes, public_host_key: bytes, identity: bytes
+    engine: Engine,
+    node: Node,
+    *,
+    password: str,
+    database: str,
+    host_key: bytes,
+    public_host_key: bytes,
+    identity: bytes,
 ) -> None:
     """Give a host its key, its project's ``.env`` and the history; let the sandbox's identity in. sshd starts as
     soon as it has its key.
 
     :param password: of the database.
+    :param database: name or address that the application finds it at.
     :param identity: public key.
     """
-    _put(
-        engine,
-        node,
-        (
-            HostFile(path="/home/deploy/.ssh/authorized_keys", content=identity, owner=1000),
-            HostFile(path="/etc/ssh/ssh_host_ed25519_key.pub", content=public_host_key, mode=0o644),
-            HostFile(path="/etc/ssh/ssh_host_ed25519_key", content=host_key),
-            HostFile(path="/srv/history", content=history.stream(), mode=0o644),
-            _dotenv(COMICPILE, password),
-        ),
-    )
+    files = [
+        HostFile(path="/home/deploy/.ssh/authorized_keys", content=identity, owner=1000),
+        HostFile(path="/etc/ssh/ssh_host_ed25519_key.pub", content=public_host_key, mode=0o644),
+        HostFile(path="/etc/ssh/ssh_host_ed25519_key", content=host_key),
+        HostFile(path="/srv/history", content=history.stream(), mode=0o644),
+        _dotenv(COMICPILE, password, database=database),
+    ]
+    if node.role is Role.DATABASE:
+        path = f"{COMICPILE.directory}/{PUBLISHED_FILE}"
+        files.append(HostFile(path=path, content=PUBLISHED.encode(), owner=1000, mode=0o644))
+    _put(engine, node, files)
 
 
 def add_project(engine: Engine, node: Node, project: Project, *, password: str) -> None:
@@ -156,8 +169,9 @@ def add_project(engine: Engine, node: Node, project: Project, *, password: str) 
         )
 
 
-def _dotenv(project: Project, password: str) -> HostFile:
-    return HostFile(path=f"{project.directory}/.env", content=dotenv(project, password).encode(), owner=1000)
+def _dotenv(project: Project, password: str, *, database: str = "db") -> HostFile:
+    content = dotenv(project, password, database=database).encode()
+    return HostFile(path=f"{project.directory}/.env", content=content, owner=1000)
 
 
 def _put(engine: Engine, node: Node, files: Sequence[HostFile]) -> None:
@@ -178,7 +192,7 @@ def provision(engine: Engine, nodes: Sequence[Node], *, base_tar: str) -> None:
     digest = hashlib.sha256(history.stream()).hexdigest()
     engine.script(
         *(_PROVISION, base_tar, _ORIGIN, digest, _CHECKOUT, COMICPILE.directory, DATABASE, COMICPILE.name),
-        *(node.container for node in nodes),
+        *(word for node in nodes for word in (node.container, node.role)),
         effect=Effect.WRITE,
         timeout=600.0,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rollback_tasks.errors import CommandTimedOut, UsageError
+from rollback_tasks.errors import UsageError
 from rollback_tasks.model.events import Note
 from rollback_tasks.ports import Clock, Completed, EventSink, Host
 from rollback_tasks.sandbox import deploy as deploys
@@ -16,14 +16,14 @@ from rollback_tasks.sandbox import inventory, machine, provision
 from rollback_tasks.sandbox.engine import Engine
 from rollback_tasks.sandbox.faults import Fault, Faults, Kind
 from rollback_tasks.sandbox.files import State
-from rollback_tasks.sandbox.fleet import LABEL, Fleet, Node
+from rollback_tasks.sandbox.fleet import LABEL, Fleet, Node, names
 from rollback_tasks.sandbox.images import IMAGE_LABEL, ImageMaker
+from rollback_tasks.sandbox.inside import run_inside
 from rollback_tasks.sandbox.project import COMICPILE, Project
-from rollback_tasks.sandbox.status import Flavour, HostState, HostStatus, SandboxStatus
+from rollback_tasks.sandbox.status import Flavour, HostState, HostStatus, Role, SandboxStatus
 from rollback_tasks.shell import Command, Effect, script
 
 _MOST_HOSTS = 32
-_TIMED_OUT = 124  # what timeout(1) ends with
 
 # Another sandbox of this machine may still use the images. $1 label of sandboxes, $2 label of images, then its values,
 # children first
@@ -68,10 +68,12 @@ class Sandbox:
         """Path of the sandbox's hosts.yaml."""
         return str(self._state.inventory)
 
-    def up(self, hosts: int = 3) -> SandboxStatus:
+    def up(self, hosts: int = 3, *, shared_db: bool = False) -> SandboxStatus:
         """Bring up at least ``hosts`` hosts with the database running and nothing deployed; repair those that are
         there. Quick where all stands.
 
+        :param shared_db: one more host, db1, runs the only database; the others run the application. What stands
+            stays as it was made.
         :raises UsageError: this machine cannot carry a sandbox, or the number makes no sense.
         :raises CommandFailed: a tool failed.
         """
@@ -84,7 +86,7 @@ class Sandbox:
             machine.need(self._local, ("ssh", "ssh-keygen"), events=self._events, purpose="to reach the hosts")
             self._engine.start()
             images = self._images.make()
-            nodes = self._stand_up(hosts, recipe=images.recipe)
+            nodes = self._stand_up(hosts, recipe=images.recipe, shared_db=shared_db)
             self._put_files(nodes)
             self._write_known_hosts(nodes)
             self._events.emit(Note("", "waiting for engines, databases and ssh"))
@@ -112,7 +114,8 @@ class Sandbox:
             self.deploy(host, release)
 
     def reset(self, host: str) -> None:
-        """Make a host as good as new, in seconds: nothing deployed, an empty database, the origin as it was."""
+        """Make a host as good as new, in seconds: nothing deployed, an empty database, the origin as it was. A shared
+        database is emptied with db1 and no other."""
         node = self._fleet.node(host)
         provision.wipe(self._engine, node)
         self._put_files((node,))
@@ -123,8 +126,15 @@ class Sandbox:
         """Give a host a second checkout with a database of its own, for example in a folder with an odd name.
 
         :param project: its directory, compose project, port and image must differ from the other projects' ones.
+        :raises UsageError: the sandbox's hosts share a database.
         """
-        provision.add_project(self._engine, self._fleet.node(host), project, password=self._state.password())
+        node = self._fleet.node(host)
+        if node.role is not Role.WHOLE:
+            raise UsageError(
+                f"{host} runs only its part of the one project that shares a database",
+                hint="Use a sandbox that was brought up without --shared-db",
+            )
+        provision.add_project(self._engine, node, project, password=self._state.password())
 
     def write_inventory(self, name: str, project: Project) -> str:
         """Write an inventory for another project beside the sandbox's own; return its path."""
@@ -132,32 +142,11 @@ class Sandbox:
         return str(self._state.folder / name)
 
     def exec_root(self, host: str, command: Command) -> Completed:
-        """Run a command as root inside a host, past ssh: for faults and for looks from outside. Raises as ``Host.run``.
+        """Run a command as root inside a host, past ssh: for faults and for looks from outside.
 
-        Secrets travel on standard input and through the environment of the Docker client, never in argv.
+        Raises as ``Host.run``.
         """
-        words = ["docker", "exec", "--interactive"]
-        if command.cwd is not None:
-            words += ["--workdir", command.cwd]
-        for name, value in command.env:
-            words += ["--env", f"{name}={value}"]
-        for name, _ in command.secret_env:
-            words += ["--env", name]
-        limit = ("timeout", "-k", "10", str(max(1, round(command.timeout))))
-        answer = self._engine.run(
-            Command(
-                argv=(*words, self._fleet.node(host).container, *limit, *command.argv),
-                effect=command.effect,
-                secret_env=command.secret_env,
-                stdin=command.stdin,
-                secret_stdin=command.secret_stdin,
-                timeout=command.timeout + 15,
-                ok_codes=command.ok_codes | {_TIMED_OUT},
-            )
-        )
-        if answer.exit_code == _TIMED_OUT and _TIMED_OUT not in command.ok_codes:
-            raise CommandTimedOut(f"{command.argv[0]} was ended after {command.timeout:g} s", host=host)
-        return answer
+        return run_inside(self._engine, self._fleet.node(host), command)
 
     def pause(self, host: str) -> None:
         """Freeze a host: it hangs, and says nothing more."""
@@ -220,9 +209,16 @@ class Sandbox:
         kept = "" if purge else f"; downloads stay in {self._cache}"
         self._events.emit(Note("", f"the sandbox is gone{kept}"))
 
-    def _stand_up(self, hosts: int, *, recipe: str) -> tuple[Node, ...]:
+    def _stand_up(self, hosts: int, *, recipe: str, shared_db: bool) -> tuple[Node, ...]:
         there = []
-        for node in self._fleet.nodes():
+        before = self._fleet.nodes()
+        if shared_db and any(node.role is Role.WHOLE for node in before):
+            raise UsageError(
+                "the hosts that are there have a database each",
+                hint="Type: inv sandbox.down, or name another folder with XDG_STATE_HOME",
+            )
+        wanted = names(hosts, shared_db=shared_db or any(node.role is not Role.WHOLE for node in before))
+        for node in before:
             if node.recipe != recipe:
                 self._events.emit(Note(node.name, "made by another version; making it anew"))
                 self._fleet.discard(node)
@@ -231,7 +227,7 @@ class Sandbox:
                 self._events.emit(Note(node.name, f"was {node.state}; bringing it back"))
                 self._fleet.recover(node)
             there.append(node.name)
-        missing = [name for name in (f"prod{number}" for number in range(1, hosts + 1)) if name not in there]
+        missing = {name: role for name, role in wanted.items() if name not in there}
         if missing:
             self._events.emit(Note("", f"starting {', '.join(missing)}"))
             images = self._images.images()
@@ -241,12 +237,14 @@ class Sandbox:
 
     def _put_files(self, nodes: Sequence[Node]) -> None:
         identity = self._state.make_key("id_ed25519")
+        shared = [node.address for node in self._fleet.nodes() if node.role is Role.DATABASE]
         for node in nodes:
             name = f"host-keys/{node.name}"
             public = self._state.make_key(name)
             provision.put_files(
                 *(self._engine, node),
                 password=self._state.password(),
+                database=shared[0] if node.role is Role.APP else "db",
                 host_key=self._state.read(name),
                 public_host_key=public,
                 identity=identity,
@@ -257,17 +255,14 @@ class Sandbox:
         self._state.write("known_hosts", inventory.known_hosts(keys))
 
     def _write_inventory(self, nodes: Sequence[Node]) -> None:
-        hosts = [
-            HostStatus(name=node.name, address=node.address, flavour=node.flavour, state=node.state) for node in nodes
-        ]
-        text = inventory.hosts_yaml(hosts, COMICPILE, state=self._state.folder)
+        text = inventory.hosts_yaml([_status(node) for node in nodes], COMICPILE, state=self._state.folder)
         self._state.write("hosts.yaml", text.encode())
 
     def _host_status(self, node: Node) -> HostStatus:
         release = None
-        if node.state in {HostState.UP, HostState.CUT_OFF}:
+        if node.state in {HostState.UP, HostState.CUT_OFF} and node.role is not Role.DATABASE:
             release = deploys.running_release(self._engine, node, project=COMICPILE)
-        return HostStatus(name=node.name, address=node.address, flavour=node.flavour, state=node.state, release=release)
+        return _status(node, release=release)
 
     def _remove_hosts(self) -> None:
         if self._engine.is_own:
@@ -284,6 +279,17 @@ class Sandbox:
         with open(self._state.folder / ".rollback-sandbox", "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # two at once would both find the same thing missing
             yield
+
+
+def _status(node: Node, *, release: str | None = None) -> HostStatus:
+    return HostStatus(
+        name=node.name,
+        address=node.address,
+        flavour=node.flavour,
+        state=node.state,
+        role=node.role,
+        release=release,
+    )
 
 
 def _count(hosts: int) -> str:

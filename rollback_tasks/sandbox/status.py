@@ -13,6 +13,14 @@ class Flavour(StrEnum):
     STANDALONE = "standalone"
 
 
+class Role(StrEnum):
+    """What of the demo application a host runs."""
+
+    WHOLE = "app, db"
+    APP = "app"
+    DATABASE = "db"
+
+
 class HostState(StrEnum):
     """How a host is."""
 
@@ -27,6 +35,7 @@ class HostStatus:
     """One deployment host.
 
     :param address: its address on the sandbox's network, which ssh connects to.
+    :param role: ``WHOLE``, except where the application hosts share one database host.
     :param release: the tag that its application was built from; None where nothing is deployed or it does not answer.
     """
 
@@ -34,6 +43,7 @@ class HostStatus:
     address: str
     flavour: Flavour
     state: HostState
+    role: Role = Role.WHOLE
     release: str | None = None
 
 

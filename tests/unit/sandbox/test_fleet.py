@@ -12,8 +12,8 @@ import pytest
 from rollback_tasks.errors import StepFailed
 from rollback_tasks.ports import Completed
 from rollback_tasks.sandbox.engine import Engine
-from rollback_tasks.sandbox.fleet import Fleet, Node
-from rollback_tasks.sandbox.status import Flavour, HostState
+from rollback_tasks.sandbox.fleet import Fleet, Node, names
+from rollback_tasks.sandbox.status import Flavour, HostState, Role
 
 Machine = Callable[[Mapping[str, Completed]], Any]
 
@@ -76,3 +76,16 @@ def test_a_host_that_is_not_there_is_named(fleet_of: Callable[..., Fleet]) -> No
     with pytest.raises(StepFailed) as caught:
         fleet_of(container("prod1")).node("prod7")
     assert caught.value.brief == "the sandbox has no host prod7"
+
+
+def test_a_database_host_comes_last_and_is_known_by_what_it_runs(fleet_of: Callable[..., Fleet]) -> None:
+    database, app = container("prod1"), container("prod12")
+    database["Config"]["Labels"] |= {"rollback.sandbox.host": "db1", "rollback.sandbox.role": "db"}
+    app["Config"]["Labels"]["rollback.sandbox.role"] = "app"
+    told = [(one.name, one.role) for one in fleet_of(database, app).nodes()]
+    assert told == [("prod12", Role.APP), ("db1", Role.DATABASE)]
+
+
+def test_hosts_are_alike_unless_they_share_a_database() -> None:
+    assert names(2, shared_db=False) == {"prod1": Role.WHOLE, "prod2": Role.WHOLE}
+    assert names(2, shared_db=True) == {"prod1": Role.APP, "prod2": Role.APP, "db1": Role.DATABASE}

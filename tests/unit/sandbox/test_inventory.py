@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from rollback_tasks.config.loader import load
 from rollback_tasks.sandbox.inventory import hosts_yaml, known_hosts
 from rollback_tasks.sandbox.project import COMICPILE, Project
-from rollback_tasks.sandbox.status import Flavour, HostState, HostStatus
+from rollback_tasks.sandbox.status import Flavour, HostState, HostStatus, Role
 
 HOSTS = [
     HostStatus(name="prod1", address="172.17.0.11", flavour=Flavour.PLUGIN, state=HostState.UP),
@@ -29,6 +33,26 @@ def test_every_host_is_in_the_inventory_with_the_sandboxs_own_keys(tmp_path: Pat
     assert seen == [("prod1", "172.17.0.11", *own), ("prod2", "172.17.0.12", *own)]
     assert inventory.groups == {"prod": ("prod1", "prod2")}
     assert [contact.role for contact in inventory.contacts] == ["On-call engineer", "Database administrator"]
+
+
+def test_hosts_that_share_a_database_name_its_host_which_is_in_no_group(tmp_path: Path) -> None:
+    shared = [
+        *(replace(host, role=Role.APP) for host in HOSTS),
+        HostStatus(name="db1", address="172.17.0.10", flavour=Flavour.PLUGIN, state=HostState.UP, role=Role.DATABASE),
+    ]
+    told: dict[str, Any] = yaml.safe_load(hosts_yaml(shared, COMICPILE, state=tmp_path))
+    database = {"name": "comicpile", "user": "comicpile", "host": "db1"}
+    assert told["hosts"] == {
+        "prod1": {"hostname": "172.17.0.11", "database": database},
+        "prod2": {"hostname": "172.17.0.12", "database": database},
+        "db1": {"hostname": "172.17.0.10", "compose_files": ["docker-compose.yml", "docker-compose.override.yml"]},
+    }
+    defaults = told["defaults"]
+    assert (defaults["compose_files"], defaults["database"]) == (
+        ["docker-compose.yml"],
+        {"name": "comicpile", "user": "comicpile"},
+    )
+    assert told["groups"] == {"prod": ["prod1", "prod2"]}
 
 
 def test_a_project_in_a_hostile_folder_is_written_as_it_is(tmp_path: Path) -> None:

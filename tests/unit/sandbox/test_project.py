@@ -12,6 +12,11 @@ def test_the_first_project_only_gets_its_secrets() -> None:
     )
 
 
+def test_an_application_may_find_its_database_at_another_host() -> None:
+    told = dotenv(COMICPILE, "x", database="172.17.0.10").split("\n")
+    assert told[1] == "DATABASE_URL=postgresql+psycopg://comicpile:x@172.17.0.10:5432/comicpile"
+
+
 def test_another_project_also_gets_a_name_an_image_and_a_port() -> None:
     project = Project(directory="/srv/second", name="second", port=8001, image="second-pile")
     assert dotenv(project, "x").split("\n")[2:] == [
