@@ -131,12 +131,13 @@ cd -- "$(git rev-parse --show-toplevel)" || exit 1
 # The work tree becomes a commit by way of a private index, so that neither the tree nor the user's index moves.
 # Saved is what a switch takes away: changes of tracked files, and whatever lies where the target has a file (also
 # when git ignores it). Other untracked files stay untouched by a switch, so nothing may ever write them anew: they
-# can be the data of a running database. The index itself is kept byte by byte: its flags are in no tree.
+# can be the data of a running database. The index itself is kept byte by byte: its flags are in no tree. So are the
+# modes of the files that the switch writes anew, and the umask that new ones get: whoever puts back has another one.
 _SAVE = (
     _GIT
     + _UNHIDE
     + """\
-run=$1 target=$2
+run=$1 target=$2 mask=$(umask)
 git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null && exit 0
 real=$(git rev-parse --git-path index) || exit 1
 index=$(pwd)/$real
@@ -174,7 +175,12 @@ for path; do
 done' save || exit 1
 tree=$(git write-tree) || exit 1
 unset GIT_INDEX_FILE
-saved=$(git commit-tree "$tree" -p "$head" -m "work tree before rollback $run") || exit 1
+modes=$(git diff-tree -r -z --no-renames --name-only "$tree" "$target" | xargs -0 sh -c '
+for path; do
+  if [ -f "$path" ] && [ ! -L "$path" ]; then printf "%s %s\\0" "$(stat -c %a -- "$path")" "$path"; fi
+done' save | git hash-object -w --stdin) || exit 1
+git update-ref "refs/rollback/$run/modes" "$modes" || exit 1
+saved=$(git commit-tree "$tree" -p "$head" -m "work tree before rollback $run" -m "umask $mask") || exit 1
 kept=$(git commit-tree "$staged" -p "$head" -m "index before rollback $run") || exit 1
 if [ -e "$real" ]; then
   bytes=$(git hash-object -w --no-filters "$real") || exit 1
@@ -225,7 +231,16 @@ run=$1 commit=$2 branch=$3
 git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null || exit 0
 rm -f "$(git rev-parse --git-path index.lock)"
 unhide || exit 1
+mask=$(git cat-file commit "refs/rollback/$run/worktree" | sed -n 's/^umask //p')
+[ -z "$mask" ] || umask "$mask"
 git read-tree -u --reset "refs/rollback/$run/worktree" || exit 1
+if git rev-parse -q --verify "refs/rollback/$run/modes" >/dev/null; then
+  git cat-file blob "refs/rollback/$run/modes" | xargs -0 sh -c '
+for entry; do
+  path=${entry#* }
+  [ ! -f "$path" ] || [ -L "$path" ] || chmod "${entry%% *}" "./$path" || exit 1
+done' put || exit 1
+fi
 git read-tree "refs/rollback/$run/index" || exit 1
 if git rev-parse -q --verify "refs/rollback/$run/index-file" >/dev/null; then
   index=$(git rev-parse --git-path index) || exit 1

@@ -7,6 +7,7 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -336,6 +337,27 @@ CHANGES: list[Callable[[Repository], None]] = [
     _detached,
     _branch_with_an_odd_name,
 ]
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {str(p.relative_to(folder)): p.stat().st_mode & 0o777 for p in folder.rglob("*") if ".git" not in p.parts}
+
+
+def test_modes_come_back_whatever_umask_the_one_who_puts_back_has(tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "it's")
+    target = repository.commit(kept="old", secret="of the target's")
+    repository.commit(kept="new", secret=None, **dict.fromkeys(ODD_NAMES, "x"))
+    repository.write("sub/gone", "1")
+    repository.commit()
+    (repository.folder / "kept").chmod(0o640)
+    repository.write("secret", "of the operator's", mode=0o600)
+    before = modes(repository.folder)
+    run(git.save(str(repository.folder), RUN, target))
+    run(git.switch(str(repository.folder), target))
+    back = git.put_back(str(repository.folder), RUN, repository("rev-parse", "main"), "main")
+    other = ("sh", "-c", 'umask 007; exec "$@"', "sh", *back.argv)
+    run(replace(back, argv=other))
+    assert modes(repository.folder) == before
 
 
 @pytest.fixture
