@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_tasks.errors import CommandTimedOut
+from rollback_tasks.errors import CommandTimedOut, UsageError
 from rollback_tasks.ports import Completed
 from rollback_tasks.sandbox.history import RELEASES, Behaviour
 from rollback_tasks.sandbox.project import Project
@@ -198,6 +198,13 @@ def test_up_puts_right_a_host_that_is_paused_and_cut_off_at_once(sandbox: Sandbo
     sandbox.pause("prod2")
     sandbox.up(2)
     assert ssh_in("prod2", "hostname").text == "prod2\n"
+
+
+def test_hosts_that_have_a_database_each_keep_it(sandbox: Sandbox) -> None:
+    before = sandbox.status().hosts
+    with pytest.raises(UsageError) as caught:
+        sandbox.up(2, shared_db=True)
+    assert (caught.value.brief, sandbox.status().hosts) == ("the hosts that are there have a database each", before)
 
 
 @pytest.mark.parametrize("host", ["prod1", "prod2"])
