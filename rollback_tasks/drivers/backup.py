@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 
-from rollback_tasks.drivers.postgres import COUNTS, FIND_DB, PSQL, SCHEMA
+from rollback_tasks.drivers.postgres import AWAIT_DB, COUNTS, FIND_DB, PSQL, SCHEMA
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Backup, BackupLevel
 from rollback_tasks.shell import Command, Effect, script
@@ -129,15 +129,15 @@ def has_level(project: Project, name: str, level: BackupLevel) -> Command:
 
 
 _END_LEFTOVERS = (
-    FIND_DB
+    AWAIT_DB
     + """\
-user=$3 folder=$4 name=$5 run=$6
+user=$3 folder=$4 name=$5 run=$6 side=$7
 rm -f "$folder/$name".*.partial
 docker exec "$db" sh -c '"""
     + PSQL.replace("'", "'\\''")
     + """; export PGPASSWORD PGOPTIONS
 printf "%s" "select pg_terminate_backend(pid) from pg_stat_activity where application_name = :'\\''name'\\'';" |
-  psql -XqAt -v name="$2" -U "$1" -d postgres -f -' end "$user" "rollback-$run" >/dev/null
+  psql -XqAt -v name="$2" -U "$1" -d "$3" -f -' end "$user" "rollback-$run" "$side" >/dev/null
 """
 )
 
@@ -153,7 +153,9 @@ def end_leftovers(project: Project, *, name: str, run_id: str) -> Command:
         project.backup_folder,
         name,
         run_id,
+        project.side_database,
         effect=Effect.WRITE,
+        timeout=120,
     )
 
 

@@ -16,16 +16,29 @@ db=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$1" \\
 [ -n "$db" ] || { echo "the database container does not run" >&2; exit 9; }
 """
 
+# What undoes something has to get through: a database that was restarted is back after some seconds.
+AWAIT_DB = """\
+tries=0
+while :; do
+  db=$(docker ps -q --no-trunc --filter "label=com.docker.compose.project=$1" \\
+    --filter "label=com.docker.compose.service=$2" --filter label=com.docker.compose.oneoff=False | head -n 1)
+  [ -z "$db" ] || ! docker exec "$db" pg_isready -q -U "$3" -d template1 || break
+  [ "$tries" -lt 60 ] || { echo "the database does not answer" >&2; exit 9; }
+  tries=$((tries + 1))
+  sleep 1
+done
+"""
+
 # Inside the container: its own password variable, never one of ours. Timeouts that somebody set for the
 # application must not end the tool's own statements.
 PSQL = (
     'PGPASSWORD=${POSTGRES_PASSWORD:-$([ -z "${POSTGRES_PASSWORD_FILE:-}" ] || cat "$POSTGRES_PASSWORD_FILE")} '
-    "PGOPTIONS='-c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=0' "
+    "PGOPTIONS='-c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=0"
+    " -c default_transaction_read_only=off' "
 )
 
 _SQL = (
-    FIND_DB
-    + """\
+    """\
 user=$3 database=$4 text=$5 application=$6
 shift 6
 exec docker exec -e PGAPPNAME="$application" "$db" sh -c '"""
@@ -49,16 +62,18 @@ def sql(
     application: str = "rollback",
     timeout: float = 60,
     ok_codes: frozenset[int] = frozenset({0}),
+    waits: bool = False,
 ) -> Command:
     """Return the command that runs a psql script in the database's container.
 
     :param text: the script; ``values`` stand in it as ``:'name'`` or ``:"name"`` and are never code.
     :param database: name to connect to; None = the application's.
     :param application: shown in ``pg_stat_activity``, so that leftovers of a run can be found.
+    :param waits: up to a minute for a server that does not answer; for what undoes something.
     """
     variables = [word for name, value in values for word in ("-v", f"{name}={value}")]
     return script(
-        _SQL,
+        (AWAIT_DB if waits else FIND_DB) + _SQL,
         project.name,
         project.db_service,
         project.database_user,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rollback_tasks.drivers.postgres import COUNTS, FIND_DB, PSQL, sql
+from rollback_tasks.drivers.postgres import AWAIT_DB, COUNTS, FIND_DB, PSQL, sql
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
 
@@ -30,13 +30,18 @@ select format('grant %s on database %I to %s%s', a.privilege_type, :'new',
   case when a.is_grantable then ' with grant option' else '' end)
 from pg_database d, aclexplode(d.datacl) a where d.datname = :'live'
 \\gexec
+"""
+
+# Of the settings those that everybody may set, or all for a superuser: `:'new'` becomes like `:'live'`.
+_SETTINGS = """\
 with settings as (
   select r.rolname, split_part(c, '=', 1) as name, substr(c, strpos(c, '=') + 1) as value
   from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase and d.datname = :'live'
-  left join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) c)
+  left join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) c
+  where r.rolname is null or r.rolname = current_user or (select rolsuper from pg_roles where rolname = current_user))
 select case when rolname is null then format('alter database %I set %I to %s', :'new', name, literal)
   else format('alter role %I in database %I set %I to %s', rolname, :'new', name, literal) end
-from (select *, case when name in ('search_path', 'DateStyle', 'temp_tablespaces', 'session_preload_libraries',
+from (select *, case when name in ('search_path', 'temp_tablespaces', 'session_preload_libraries',
   'local_preload_libraries', 'shared_preload_libraries') then value else quote_literal(value) end as literal
   from settings) q
 \\gexec
@@ -63,10 +68,12 @@ def _named(database: str, role: str, run_id: str) -> str:
     return database.encode()[: 63 - len(tail)].decode("utf-8", "ignore") + tail
 
 
+# In no single transaction, which would hold a lock for every table at once: a scratch database that fails is dropped.
+# A subscription would keep it from being dropped.
 _RESTORE = (
     FIND_DB
     + """\
-user=$3 live=$4 new=$5 place=$6 create=$7 counts=$8 run=$9
+user=$3 live=$4 new=$5 place=$6 create=$7 counts=$8 run=$9 side=${10}
 inside() {
   docker exec -i -e PGAPPNAME="rollback-$run" "$db" sh -c '"""
     + PSQL.replace("'", "'\\''")
@@ -75,8 +82,8 @@ inside() {
 want=$(sed -n 's/^"counts": //p' "$place.manifest.json")
 [ -n "$want" ] || { echo "the manifest of $place holds no counts" >&2; exit 1; }
 printf 'drop database if exists :"new";\\n%s' "$create" |
-  inside psql -XqAt -v ON_ERROR_STOP=1 -v new="$new" -v live="$live" -U "$user" -d postgres -f - || exit 1
-inside pg_restore --exit-on-error --single-transaction -U "$user" -d "$new" <"$place.dump" || exit 1
+  inside psql -XqAt -v ON_ERROR_STOP=1 -v new="$new" -v live="$live" -U "$user" -d "$side" -f - || exit 1
+inside pg_restore --exit-on-error --no-subscriptions -U "$user" -d "$new" <"$place.dump" || exit 1
 have=$(printf '%s;' "$counts" | inside psql -XqAt -v ON_ERROR_STOP=1 -U "$user" -d "$new" -f -) || exit 1
 [ "$have" = "$want" ] || { echo "restored rows differ: $have, not $want" >&2; exit 1; }
 umask 077
@@ -98,24 +105,51 @@ def prove(project: Project, *, backup: str, run_id: str, timeout: float) -> Comm
         project.database,
         scratch_name(project.database, run_id),
         f"{project.backup_folder}/{backup}",
-        CREATE_LIKE,
+        CREATE_LIKE + _SETTINGS,
         COUNTS,
         run_id,
+        project.side_database,
         effect=Effect.WRITE,
         timeout=timeout,
     )
+
+
+# A statement goes on in the server when the command that sent it was ended on the host: a database that is being
+# made cannot be dropped, and what was shut stays shut. The script that sent it ends with its session.
+_END_OWN = """\
+select set_config('rollback.own', :'own', false) \\g /dev/null
+do $$
+declare
+  began timestamptz := clock_timestamp();
+  others int;
+begin
+  loop
+    perform pg_stat_clear_snapshot();
+    select count(*) into others from (
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = current_setting('rollback.own') and pid <> pg_backend_pid()) s;
+    exit when others = 0;
+    if clock_timestamp() - began > interval '20 s' then
+      raise exception 'sessions of the run do not end';
+    end if;
+    perform pg_sleep(0.02);
+  end loop;
+end $$;
+"""
 
 
 def drop_scratch(project: Project, run_id: str) -> Command:
     """Return the command that drops the run's own scratch database; its name can be nobody else's."""
     return sql(
         project,
-        "select pg_terminate_backend(pid) from pg_stat_activity where datname = :'name' \\g /dev/null\n"
+        _END_OWN + "select pg_terminate_backend(pid) from pg_stat_activity where datname = :'name' \\g /dev/null\n"
         'drop database if exists :"name";',
         effect=Effect.WRITE,
-        database="postgres",
-        values=(("name", scratch_name(project.database, run_id)),),
+        database=project.side_database,
+        values=(("name", scratch_name(project.database, run_id)), ("own", f"rollback-{run_id}")),
         application=f"rollback-{run_id}",
+        timeout=180,
+        waits=True,
     )
 
 
@@ -148,14 +182,14 @@ where datname = :'live' and not datallowconn
 
 # psql stops at the first error; the second psql opens the database again whatever happened.
 _WITH_SHUT = (
-    FIND_DB
+    AWAIT_DB
     + """\
-user=$3 live=$4 other=$5 aside=$6 run=$7 marker=$8 body=$9
+user=$3 live=$4 other=$5 aside=$6 run=$7 marker=$8 body=$9 side=${10}
 inside() {
   docker exec -i -e PGAPPNAME="rollback-$run" "$db" sh -c '"""
     + PSQL.replace("'", "'\\''")
     + """; export PGPASSWORD PGOPTIONS; exec "$@"' swap psql -XqAt -v ON_ERROR_STOP=1 \\
-    -v live="$live" -v other="$other" -v aside="$aside" -U "$user" -d postgres -f -
+    -v live="$live" -v other="$other" -v aside="$aside" -U "$user" -d "$side" -f -
 }
 [ -z "$marker" ] || [ -e "$marker" ] || exit 0
 docker rm -f "rollback-$run-alembic" >/dev/null 2>&1
@@ -178,6 +212,7 @@ _COPY = (
     + 'create database :"other" template :"live";\n'
     + "\\set new :other\n"
     + COPY_PROPERTIES
+    + _SETTINGS
     + "\\endif\n"
 )
 
@@ -217,19 +252,21 @@ def _shut(project: Project, run_id: str, body: str, *, marker: str, effect: Effe
         run_id,
         marker,
         body,
+        project.side_database,
         effect=effect,
         timeout=timeout,
     )
 
 
 def has_copy(project: Project, run_id: str) -> Command:
-    """Return the check that the copy exists and is as large as a database is."""
+    """Return the check that the copy exists, and that the live database is open again: making the copy ended well."""
     return sql(
         project,
-        "select 1 / count(*) from pg_database where datname = :'name' \\g /dev/null",
+        "select 1 / (count(*) = 2)::int from pg_database\n"
+        "where datallowconn and datname in (:'name', :'live') \\g /dev/null",
         effect=Effect.READ,
-        database="postgres",
-        values=(("name", copy_name(project.database, run_id)),),
+        database=project.side_database,
+        values=(("name", copy_name(project.database, run_id)), ("live", project.database)),
     )
 
 
@@ -241,13 +278,20 @@ exec "$@"
 
 
 def drop_copy(project: Project, run_id: str, *, marker: str) -> Command:
-    """Return the command that drops the copy, only where ``marker`` says that nothing was changed since."""
+    """Return the command that ends a copy that is still being made, opens the live database, and drops the copy; does
+    nothing where ``marker`` says that the live one was changed since."""
     drop = sql(
         project,
-        'drop database if exists :"name";',
+        _END_OWN + _OPEN + 'drop database if exists :"name";',
         effect=Effect.WRITE,
-        database="postgres",
-        values=(("name", copy_name(project.database, run_id)),),
+        database=project.side_database,
+        values=(
+            ("name", copy_name(project.database, run_id)),
+            ("live", project.database),
+            ("own", f"rollback-{run_id}"),
+        ),
         application=f"rollback-{run_id}",
+        timeout=180,
+        waits=True,
     )
-    return script(_DROP_COPY, marker, *drop.argv, effect=Effect.WRITE)
+    return script(_DROP_COPY, marker, *drop.argv, effect=Effect.WRITE, timeout=190)

@@ -31,6 +31,11 @@ class Project:
     remote: str
 
     @property
+    def side_database(self) -> str:
+        """A database of the server to work on the application's from; nobody can shut or rename the one he is in."""
+        return "template1" if self.database == "postgres" else "postgres"
+
+    @property
     def state_folder(self) -> str:
         """Where the tool keeps its own files on the host."""
         return f"{self.folder}/.rollback"
