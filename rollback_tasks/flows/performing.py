@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from typing import Any
 
 from rollback_tasks.drivers import consistency
 from rollback_tasks.errors import RollbackError
+from rollback_tasks.execution import lock
 from rollback_tasks.execution.executor import Executor
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.journal import Lead
@@ -16,6 +18,7 @@ from rollback_tasks.execution.settling import Performed, Settling
 from rollback_tasks.flows.reports import backup_of, described
 from rollback_tasks.flows.session import Session, stamp
 from rollback_tasks.flows.world import World
+from rollback_tasks.model import events
 from rollback_tasks.model.outcome import HostReport, Outcome
 from rollback_tasks.model.plan import Gate, HostPlan
 from rollback_tasks.model.request import RollbackRequest
@@ -94,6 +97,15 @@ def undo(
     return performed
 
 
+def unlock(session: Session, run_id: str, world: World) -> None:
+    """Give a run's lock back; where that fails, say how it is freed by hand."""
+    try:
+        lock.release(session.host, session.project, run_id)
+    except RollbackError as error:
+        hint = f"`inv lock.release --host {session.config.name}`"
+        world.sink.emit(events.Note(session.config.name, f"the lock could not be given back ({error.brief}): {hint}"))
+
+
 def report(
     session: Session, plan: HostPlan, performed: Performed, request: RollbackRequest, world: World
 ) -> HostReport:
@@ -101,10 +113,7 @@ def report(
     is_done = performed.outcome is Outcome.DONE
     problem = "\n".join(part for part in (performed.problem, performed.details) if part)
     left = described(plan.current)
-    reached = left
-    if is_done and plan.target is not None and plan.verdict is not None:
-        images = plan.end.running if plan.end else None
-        reached = described(plan.target, schema=plan.verdict.target, images=images)
+    reached = (_goal(plan) if is_done else None) or left
     return HostReport(
         host=session.config.name,
         outcome=performed.outcome,
@@ -145,6 +154,14 @@ def _compared(session: Session, run_id: str) -> tuple[str, ...]:
     return tuple(told)
 
 
+def _goal(plan: HostPlan) -> dict[str, Any] | None:
+    """Return what the host is once the plan was performed; None where the plan does not say."""
+    if plan.target is None or plan.verdict is None:
+        return None
+    images = plan.end.running if plan.end else None
+    return described(plan.target, schema=plan.verdict.target, images=images)
+
+
 def _gate(session: Session) -> Gate:
     """Return the gate that a restored host has to pass: it answers, no soak."""
     health = session.config.health
@@ -160,7 +177,7 @@ def _plan_text(plan: HostPlan, request: RollbackRequest, *, was_healthy: bool) -
         "host": plan.host,
         "was_healthy": was_healthy,
         "current": described(plan.current),
-        "target": described(plan.target) if plan.target else None,
+        "target": _goal(plan),
         "verdict": plan.verdict.kind.value if plan.verdict else None,
         "steps": [to_json(step) for step in plan.steps],
     }

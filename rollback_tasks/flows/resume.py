@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,8 @@ from rollback_tasks.errors import LockHeld, PlanRefused, RollbackError, UsageErr
 from rollback_tasks.execution import record as records
 from rollback_tasks.execution.fleet import run_fleet
 from rollback_tasks.execution.interruption import Interruption
+from rollback_tasks.execution.record import Record
+from rollback_tasks.execution.settling import Performed
 from rollback_tasks.flows import performing
 from rollback_tasks.flows.reports import described
 from rollback_tasks.flows.session import Session, close_all, open_all, untouched
@@ -42,16 +45,18 @@ def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World
     interruption = Interruption()
     work = {}
     plans: dict[str, HostPlan] = {}
+    read: dict[str, Record] = {}
     by_name = {session.config.name: session for session in sessions}
     try:
         for name, session in by_name.items():
             try:
                 found = _plan(session, world)
+                if found is None:
+                    reports[name] = _nothing(session)
             except RollbackError as error:
                 reports[name] = untouched(name, error)
                 continue
             if found is None:
-                reports[name] = _nothing(session)
                 continue
             plan, record = found
             text = ", ".join(step.kind for step in plan.steps)
@@ -65,7 +70,7 @@ def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World
             if not request.is_confirmed and not world.prompt.confirm(question):
                 reports[name] = HostReport(host=name, outcome=Outcome.DECLINED, left=described(plan.current))
                 continue
-            plans[name] = plan
+            plans[name], read[name] = plan, record
             performer = performing.executor(
                 session,
                 plan,
@@ -85,9 +90,16 @@ def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World
                 failed_before=0,
                 interruption=interruption,
                 ended=lambda name, performed: reports.update(
-                    {name: performing.report(by_name[name], plans[name], performed, request, world)}
+                    {name: _told(by_name[name], plans[name], read[name], performed, request, world)}
                 ),
             )
+        for name, performed in result.done.items():
+            # Where it was undone, the host gave the lock back itself; a stranded one keeps it.
+            if performed.outcome is Outcome.DONE:
+                performing.unlock(by_name[name], plans[name].run_id, world)
+        bugs = [performed.bug for performed in result.done.values() if performed.bug is not None]
+        if bugs:
+            raise bugs[0]
         for name in set(work) - set(result.done):
             reports[name] = HostReport(
                 host=name,
@@ -104,13 +116,35 @@ def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World
     return report
 
 
+def _told(
+    session: Session, plan: HostPlan, record: Record, performed: Performed, request: RollbackRequest, world: World
+) -> HostReport:
+    """Return a host's report; where it went is told as the laptop that made the plan wrote it down."""
+    report = performing.report(session, plan, performed, request, world)
+    reached = record.plan.get("target") if performed.outcome is Outcome.DONE else None
+    return replace(report, verdict=record.plan.get("verdict"), reached=reached or report.reached)
+
+
 def _nothing(session: Session) -> HostReport:
+    """Return the report of a host without an unfinished run.
+
+    :raises LockHeld: a lock is left there all the same.
+    """
+    owner = session.facts.lock
+    if owner is not None:
+        name = session.config.name
+        raise LockHeld(
+            f"no run is unfinished, but {owner.operator} on {owner.laptop} holds the lock since {owner.taken_at}",
+            details=f"run {owner.run_id}; last sign of life {owner.heartbeat_age:.0f} s ago; nothing was changed",
+            hint=f"if that laptop is gone, `inv rollback.abort --host {name}` frees the host.",
+            host=name,
+        )
     current = described(target.current_release(session.facts, session.project))
     why = {"noop_reason": "no run is unfinished"}
     return HostReport(host=session.config.name, outcome=Outcome.NOOP, left=current, reached=current, extra=why)
 
 
-def _plan(session: Session, world: World) -> tuple[HostPlan, records.Record] | None:
+def _plan(session: Session, world: World) -> tuple[HostPlan, Record] | None:
     """Return the unfinished run's plan and record; None where there is none.
 
     :raises LockHeld: somebody still leads the run.

@@ -104,7 +104,7 @@ class _Run:
             for name in going:
                 # The lock of a stranded host stays: the next command there has to be one that settles it.
                 if self.reports[name].outcome is not Outcome.STRANDED:
-                    _unlock(self.sessions[name], self.request, self.world)
+                    performing.unlock(self.sessions[name], self.request.run_id, self.world)
         return self.report()
 
     def _failed_before(self) -> int:
@@ -144,7 +144,7 @@ class _Run:
                 _still_fits(session, look_again(session.config, session.host, self.world))
         except BaseException:
             for session in taken:
-                _unlock(session, self.request, self.world)
+                performing.unlock(session, self.request.run_id, self.world)
             raise
 
     def _perform(self, going: Sequence[str]) -> None:
@@ -247,11 +247,3 @@ def _still_fits(before: Session, now: Session) -> None:
             hint="run the command again: it plans anew.",
             host=old.host,
         )
-
-
-def _unlock(session: Session, request: RollbackRequest, world: World) -> None:
-    try:
-        lock.release(session.host, session.project, request.run_id)
-    except RollbackError as error:
-        hint = f"`inv lock.release --host {session.config.name}`"
-        world.sink.emit(events.Note(session.config.name, f"the lock could not be given back ({error.brief}): {hint}"))
