@@ -1,5 +1,5 @@
 # Thin names for commands that README shows. Each makes its environment first, where it is not there yet.
-.PHONY: demo test lint format unit ssh sandbox-test bench surface lock clean
+.PHONY: demo test lint format unit postgres ssh sandbox-test bench surface lock clean
 .NOTPARALLEL:
 
 with = venv=$$(tools/bootstrap $(1)) && PATH="$$venv/bin:$$PATH" && export PATH
@@ -20,6 +20,9 @@ format:
 
 unit: ## needs nothing but Python
 	@$(call with,) && exec pytest tests/unit tests/test_architecture.py tests/test_surface.py
+
+postgres: ## against a real PostgreSQL of its own
+	@$(call with,--tests) && exec pytest tests/postgres
 
 ssh: ## against a real sshd of its own
 	@$(call with,--tests) && exec pytest tests/ssh

@@ -1,0 +1,139 @@
+"""A real PostgreSQL of our own on a unix socket, behind an engine whose `exec` runs here."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rollback_tasks.model.project import Project
+from rollback_tasks.ports import Completed
+from rollback_tasks.shell import Command
+from tests.builders import a_project
+from tests.fakes import FakeDocker
+
+_NUMBER = iter(range(1, 10_000))
+
+
+def _folder() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    beside = shutil.which("initdb")
+    return found[-1].parent if found else Path(beside).parent if beside else None
+
+
+@dataclass(slots=True)
+class Server:
+    """A server, and psql for what a test lays."""
+
+    programs: Path
+    socket: Path
+
+    def psql(self, database: str, text: str) -> str:
+        words = [str(self.programs / "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", str(self.socket), "-U", "owner"]
+        done = subprocess.run([*words, "-d", database, "-f", "-"], input=text, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    programs = _folder()
+    if programs is None:
+        pytest.skip("PostgreSQL's programs are not installed")
+    # It refuses to run as root, its user must reach the folder, and the path of a socket is short.
+    user = None
+    words = ["mktemp", "-d", "/tmp/rollback-pg.XXXXXX"]
+    folder = Path(subprocess.run(words, capture_output=True, text=True).stdout.strip())
+    if os.geteuid() == 0:
+        try:
+            entry = pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("there is no user for PostgreSQL")
+        user = "postgres"
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+    folder.chmod(0o755)
+    init = [str(programs / "initdb"), "-D", f"{folder}/data", "-U", "owner", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    subprocess.run([*init, "--locale=C.UTF-8"], check=True, capture_output=True, user=user, cwd="/")
+    options = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
+    options |= {"max_prepared_transactions": "2", "wal_level": "minimal", "max_wal_senders": "0"}
+    process = subprocess.Popen(
+        [str(programs / "postgres"), "-D", f"{folder}/data", *(f"--{key}={value}" for key, value in options.items())],
+        user=user,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    made = Server(programs, folder)
+    until = time.monotonic() + 20
+    ready = [str(programs / "pg_isready"), "-q", "-h", str(folder), "-U", "owner", "-d", "postgres"]
+    while subprocess.run(ready).returncode != 0:
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    yield made
+    process.send_signal(signal.SIGINT)
+    process.wait(20)
+    shutil.rmtree(folder)
+
+
+@dataclass(slots=True)
+class Site:
+    """One deployed application with a database of its own."""
+
+    server: Server
+    docker: FakeDocker
+    project: Project
+    folder: Path
+
+    def run(self, command: Command) -> Completed:
+        return self.docker.run(command)
+
+    def lay(self, text: str, *, database: str | None = None) -> None:
+        """Run SQL in the application's database."""
+        self.server.psql(database or self.project.database, text)
+
+    def ask(self, text: str, *, database: str | None = None) -> Any:
+        """Return the one value of a query, read as JSON."""
+        return json.loads(self.server.psql(database or self.project.database, f"select to_json(({text}))") or "null")
+
+    @property
+    def databases(self) -> set[str]:
+        """The databases of this site by the ends of their names."""
+        names = self.ask("select json_agg(datname) from pg_database", database="postgres")
+        return {name.removeprefix(self.project.database) for name in names if name.startswith(self.project.database)}
+
+
+def make_site(server: Server, folder: Path, name: str) -> Site:
+    """Make a database ``name`` and a project that means it."""
+    quoted = '"' + name.replace('"', '""') + '"'
+    server.psql("postgres", f"create database {quoted}")
+    docker = FakeDocker(
+        folder,
+        containers=[{"id": "db1", "project": "comicpile", "service": "db", "image": "sha256:1", "state": "running"}],
+    )
+    docker.environment = {"PGHOST": str(server.socket), "PATH": f"{server.programs}:{os.environ['PATH']}"}
+    project = a_project(str(folder / "project"), database=name, database_user="owner")
+    Path(project.backup_folder).mkdir(parents=True)
+    return Site(server, docker, project, folder)
+
+
+@pytest.fixture(params=["app", "my \"б $(x)' db"], ids=["plain", "odd"])
+def any_site(server: Server, tmp_path: Path, request: pytest.FixtureRequest) -> Site:
+    """A site; one has a database whose name is hostile."""
+    return make_site(server, tmp_path, f"{request.param}{next(_NUMBER)}")
+
+
+@pytest.fixture
+def site(server: Server, tmp_path: Path) -> Site:
+    return make_site(server, tmp_path, f"app{next(_NUMBER)}")
