@@ -1,0 +1,97 @@
+"""Manifests: what a backup folder is read into."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollback_tasks.drivers import backup
+from rollback_tasks.model.release import Backup, BackupLevel
+from rollback_tasks.transport.local import LocalHost
+
+MANIFEST = {
+    "version": 1,
+    "name": "comicpile-x",
+    "run_id": "x",
+    "commit": "c" * 40,
+    "taken_at": "2026-11-20T00:00:00Z",
+    "seconds": 3,
+    "sha256": "ab" * 32,
+    "bytes": 1000,
+    "level": "restored",
+    "schema": ["s1"],
+    "server": {"version": 150018, "database": "comicpile"},
+    "counts": {"users": 3},
+}
+
+
+def manifest(**changes: object) -> str:
+    return json.dumps({**MANIFEST, **changes})
+
+
+def test_a_manifest_is_read() -> None:
+    assert backup.read_manifests(manifest(), "/b") == (
+        Backup(
+            name="comicpile-x",
+            path="/b/comicpile-x.dump",
+            sha256="ab" * 32,
+            size_bytes=1000,
+            level=BackupLevel.RESTORED,
+            taken_at="2026-11-20T00:00:00Z",
+            database="comicpile",
+            schema=("s1",),
+            counts={"users": 3},
+            run_id="x",
+            commit="c" * 40,
+            server_version=150018,
+        ),
+    )
+
+
+def test_backups_are_told_newest_first() -> None:
+    texts = [manifest(name=name, taken_at=at) for name, at in (("a", "1"), ("b", "3"), ("c", "2"), ("d", "3"))]
+    assert [made.name for made in backup.read_manifests("\0".join(texts), "/b")] == ["d", "b", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", manifest()[:-5], "[]", "null", manifest(level="splendid"), manifest(server=None), manifest(counts=3)]
+    + [manifest(bytes="x"), manifest(name=3), "[" * 100_000],
+)
+def test_what_is_torn_or_of_another_form_is_no_backup(text: str) -> None:
+    found = backup.read_manifests(f"{text}\0{manifest(name='good')}", "/b")
+    assert [made.name for made in found] == ["good"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../../.ssh/authorized_keys", "/etc/passwd", "a/b", ".hidden", "", "a\nb", "a\x1b[2J", ".."]
+)
+def test_a_name_that_leads_elsewhere_is_no_backup(name: str) -> None:
+    assert backup.read_manifests(manifest(name=name), "/b") == ()
+
+
+@pytest.mark.parametrize("name", ["comicpile-20261122T031501Z-4f2a", "имя с пробелом", "a.b", "-x", "$(x)"])
+def test_any_other_name_is_one(name: str) -> None:
+    assert [made.name for made in backup.read_manifests(manifest(name=name), "/b")] == [name]
+
+
+@given(st.text())
+def test_no_text_whatever_raises(text: str) -> None:
+    backup.read_manifests(text, "/b")
+
+
+def test_every_manifest_of_a_folder_is_printed_and_nothing_else(tmp_path: Path) -> None:
+    folder, host = tmp_path / "back $(x) 'ups'", LocalHost()
+    assert host.run(backup.manifests(str(folder))).text == ""
+    folder.mkdir()
+    assert host.run(backup.manifests(str(folder))).text == ""
+    for name in ("a", "b с"):
+        (folder / f"{name}.manifest.json").write_text(manifest(name=name))
+        (folder / f"{name}.dump").write_text("data")
+    (folder / "c.manifest.json.partial").write_text(manifest(name="c"))
+    found = backup.read_manifests(host.run(backup.manifests(str(folder))).text, str(folder))
+    assert {made.name for made in found} == {"a", "b с"}
