@@ -74,7 +74,7 @@ def socket_folder() -> Iterator[Path]:
         "fsync": "off",
         "wal_level": "logical",
         "max_connections": "10",
-        "max_locks_per_transaction": "10",
+        "max_locks_per_transaction": "20",
         "shared_buffers": "16MB",
     }
     running = subprocess.Popen(
@@ -231,7 +231,7 @@ def test_the_scratch_database_has_the_settings_of_the_live_one(make: Make) -> No
 
 def test_a_backup_of_more_tables_than_one_transaction_can_lock_is_proven(make: Make) -> None:
     server = make()
-    for part in range(2):
+    for part in range(5):
         numbers = f"{part * 50}..{part * 50 + 49}"
         loop = f"for i in {numbers} loop execute format('create table t%s (a int primary key, b text)', i); end loop"
         server(f"do $$ begin {loop}; end $$", "pile")
