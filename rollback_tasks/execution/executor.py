@@ -19,7 +19,7 @@ from rollback_tasks.execution.interruption import Interrupted, Interruption
 from rollback_tasks.execution.journal import Lead
 from rollback_tasks.execution.settling import Fenced, Performed, Settling
 from rollback_tasks.model import events
-from rollback_tasks.model.outcome import StepRecord, StepState
+from rollback_tasks.model.outcome import Outcome, StepRecord, StepState
 from rollback_tasks.model.plan import Compensation, Fetch, Gate, HostPlan, Step
 from rollback_tasks.ports import Clock, EventSink, Host, Laptop
 from rollback_tasks.shell import Command, standalone
@@ -85,6 +85,10 @@ class Executor:
             self.host.run(self.lead.open_run(first, self.plan_text))
         else:
             done = self.host.run(self.lead.take(self._line("resumed", host=self.plan.host)))
+            if done.exit_code == journal.BUSY:
+                self._result.outcome = Outcome.LOCKED
+                self._result.problem = "the run is led by another laptop, or what that had begun does not end"
+                return False
             if done.exit_code != 0:
                 self._settling().report_host(Fenced("the run is led or decided by somebody else"))
                 return False
@@ -95,15 +99,16 @@ class Executor:
     def _commit(self) -> None:
         last = self._line("settled", outcome="done")
         try:
-            self.host.run(self.lead.commit(last))
-        except CommandFailed as error:
-            if error.exit_code_seen != journal.FENCED:
-                raise
-            raise Fenced("another decision was taken on the host", host=self.plan.host) from error
+            self._run_fenced(self.lead.commit(last))
         except ConnectionLost:
-            # The answer was lost, not necessarily the decision: the host says which.
+            # The answer was lost, not necessarily the decision: it is taken now, or the host says which it was.
             self._rejoin_connection()
-            self._settling().report_host(None)
+            try:
+                self._run_fenced(self.lead.commit(last))
+            except Fenced as fenced:
+                self._settling().report_host(None)
+                if self._result.outcome is not Outcome.DONE:
+                    self._result.problem = fenced.brief
 
     def _line(self, event: str, **fields: object) -> str:
         """Return a journal line and mirror it on the laptop."""
@@ -159,7 +164,8 @@ class Executor:
                 raise Fenced("the host decided while the connection was gone", host=self.plan.host) from lost
             if rejoined.exit_code != 0:
                 raise StepFailed("what was under way does not end", host=self.plan.host) from lost
-            if not step.postcondition():
+            # Without its way back on the host a step was not begun, whatever seems to hold.
+            if not step.postcondition() or not self._has_begun(name):
                 self._act(name, step)
             elif not self._holds(name, step):
                 undone = "the connection broke in this step, and it was not done"
@@ -172,8 +178,11 @@ class Executor:
         """Look at the step that an earlier process had begun: True where it was done, else it is undone first."""
         if step.postcondition() and self._holds(name, step):
             return True
-        self.host.run(journal.undo_one(self.lead.project, self.lead.run_id, name))
+        self._run_led(journal.undo_one(self.lead.project, self.lead.run_id, name))
         return False
+
+    def _has_begun(self, name: str) -> bool:
+        return self.host.run(journal.has_begun(self.lead.project, self.lead.run_id, name)).exit_code == 0
 
     def _holds(self, name: str, step: Step) -> bool:
         """True where a step's postconditions hold; then it is written down as done."""
@@ -181,7 +190,7 @@ class Executor:
         answers = ask(self.host, checks)
         is_done = len(answers) == len(checks) and answers[-1].exit_code in checks[-1].ok_codes
         if is_done:
-            self.host.run(self.lead.append(self._line("done", step=name)))
+            self._run_fenced(self.lead.append(self._line("done", step=name)))
         return is_done
 
     def _act(self, name: str, step: Step) -> None:
@@ -196,18 +205,33 @@ class Executor:
                 case Command():
                     if action.stdin or action.secret_env or action.secret_stdin is not None:
                         self._flush(pending)
-                        self.host.run(action)
+                        self._run_led(action)
+                        pending.append(("", self.lead.hold()))
                     else:
                         pending.append(("", action))
                 case Fetch():
                     self._flush(pending)
                     fetch(action, self.host, self.laptop)
+                    pending.append(("", self.lead.hold()))
                 case Gate():
                     self._flush(pending)
                     self._pass(action)
+                    pending.append(("", self.lead.hold()))
         pending += [(f"not true afterwards: {check.says}", check.command) for check in step.postcondition()]
         pending.append(("", self.lead.append(self._line("done", step=name))))
         self._flush(pending)
+
+    def _run_led(self, command: Command) -> None:
+        """Run a command that cannot travel with others, only while the run is still ours."""
+        self._run_fenced(self.lead.led(command))
+
+    def _run_fenced(self, command: Command) -> None:
+        try:
+            self.host.run(command)
+        except CommandFailed as error:
+            if error.exit_code_seen != journal.FENCED:
+                raise
+            raise Fenced("another decision was taken on the host", host=self.plan.host) from error
 
     def _pass(self, gate: Gate) -> None:
         passed = pass_gate(gate, self.host, self.clock, self.interruption.check)

@@ -1,75 +1,131 @@
 """The scripts that stay on the host with a run: its library, the undoing, and the dead-man guard.
 
-They need a POSIX shell, ``/proc`` and, for two that meet at the same moment, ``flock`` (util-linux, busybox); where
-that is missing the atomic rename alone decides.
+They need a POSIX shell and ``/proc``. Where ``flock`` (util-linux, busybox) is missing, a file that is renamed from
+one process to the next takes its place.
 """
 
-LIBRARY = """\
+# $1 folder, $2 tenths of a second to wait. One process at a time; the turn ends with the process.
+ALONE = """\
+# A token named after the process that has it; it is free where that process is gone, or a stranger has its number.
+claim() {
+  turn_made=$1/turns.$$
+  [ -d "$1/turns" ] || { mkdir "$turn_made" && : >"$turn_made/0" && mv "$turn_made" "$1/turns"; } 2>/dev/null
+  for turn in "$1"/turns/[0-9]*; do
+    turn_of=${turn##*/}
+    turn_said=$({ tr '\\0' ' ' <"/proc/$turn_of/cmdline"; } 2>/dev/null)
+    case $turn_said in *"${1##*/}"*) [ "$turn_of" = "$$" ]; return ;; esac
+    mv "$turn" "$1/turns/$$" 2>/dev/null && return 0
+  done
+  return 1
+}
+alone() {
+  turn_tries=0
+  if command -v flock >/dev/null 2>&1; then
+    exec 9>"$1/decision.lock" || return 1
+    until flock -n 9; do
+      [ "$turn_tries" -lt "$2" ] || return 1
+      sleep 0.1
+      turn_tries=$((turn_tries + 1))
+    done
+  else
+    until claim "$1"; do
+      [ "$turn_tries" -lt "$2" ] || return 1
+      sleep 0.1
+      turn_tries=$((turn_tries + 1))
+    done
+  fi
+}
+"""
+
+LIBRARY = (
+    ALONE
+    + """\
 # Uptime, not the clock: a clock that jumps must neither fire the guard nor hold it back.
 uptime_seconds() { if [ -r /proc/uptime ]; then cut -d. -f1 /proc/uptime; else date +%s; fi; }
+# Uptime and process numbers mean nothing after a restart.
+boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown; }
 flush() { sync "$@" 2>/dev/null || sync; }
+# A last line that a full disk tore must not swallow this one.
+write_down() {
+  [ -z "$(tail -c 1 "$1/journal.jsonl" 2>/dev/null)" ] || printf '\\n' >>"$1/journal.jsonl" || return 1
+  printf '%s\\n' "$2" >>"$1/journal.jsonl"
+}
 renew() {
-  printf '%s\\n' "$(($(uptime_seconds) + $2))" >"$1/lease.$$" && mv "$1/lease.$$" "$1/lease" || return 1
+  printf '%s %s\\n' "$(($(uptime_seconds) + $2))" "$(boot)" >"$1/lease.$$" && mv "$1/lease.$$" "$1/lease" || {
+    rm -f "$1/lease.$$"
+    return 1
+  }
   touch "$1/../../lock/heartbeat" 2>/dev/null
   return 0
 }
 seconds_left() {
-  until=$(cat "$1/lease" 2>/dev/null)
+  until='' since=''
+  { read -r until since <"$1/lease"; } 2>/dev/null
   case $until in '' | *[!0-9]*) until=0 ;; esac
   left=$((until - $(uptime_seconds)))
-  # More than any lease is left only where the host was started again since.
-  [ "$left" -le 86400 ] || left=0
+  # More than any lease is left only where the host was started again since and did not say so.
+  [ "$since" = "$(boot)" ] && [ "$left" -le 86400 ] || left=0
   echo "$left"
 }
-is_led_by() {
-  [ "$(cat "$1/holder" 2>/dev/null)" = "$2" ] && [ -e "$1/undecided" ] &&
-    [ "$(cat "$1/../../lock/run_id" 2>/dev/null)" = "${1##*/}" ]
-}
-# Everything that one connection started is one session; `timeout` opens groups of its own inside of it.
+has_lock() { [ "$(cat "$1/../../lock/run_id" 2>/dev/null)" = "${1##*/}" ]; }
+is_led_by() { [ "$(cat "$1/holder" 2>/dev/null)" = "$2" ] && [ -e "$1/undecided" ] && has_lock "$1"; }
+# Everything that one channel started is one session; `timeout` opens groups of its own inside of it.
 own_session() { sed 's/.*) //' "/proc/$$/stat" 2>/dev/null | cut -d' ' -f4; }
-note_session() { own_session >"$1/session.$$" && mv "$1/session.$$" "$1/session"; }
+# Each session has a note of its own: one that comes late must not hide the one that acts.
+note_session() {
+  mine=$(own_session)
+  [ -n "$mine" ] || return 0
+  (umask 007 && boot >"$1/session.$$") && mv "$1/session.$$" "$1/sessions/$mine"
+}
+forget_session() { rm -f "$1/sessions/$(own_session)"; }
 # The number may belong to a stranger by now: then its leader lives, and does not have the run in its command line.
+noted_sessions() {
+  mine=$(own_session) booted=$(boot)
+  for note in "$1"/sessions/*; do
+    { read -r since <"$note"; } 2>/dev/null || continue
+    number=${note##*/}
+    [ "$since" = "$booted" ] && [ "$number" != "$mine" ] || continue
+    said=$({ tr '\\0' ' ' <"/proc/$number/cmdline"; } 2>/dev/null)
+    case $said in '' | *"${1##*/}"*) printf ' %s ' "$number" ;; esac
+  done
+}
 session_members() {
-  session=$(cat "$1/session" 2>/dev/null)
-  [ -n "$session" ] && [ "$session" != "$(own_session)" ] || return 0
-  if [ -e "/proc/$session/cmdline" ]; then
-    tr '\\0' ' ' <"/proc/$session/cmdline" 2>/dev/null | grep -qF -- "${1##*/}" || return 0
-  fi
+  sessions=$(noted_sessions "$1")
+  [ -n "$sessions" ] || return 0
   for stat in /proc/[0-9]*/stat; do
     { IFS= read -r line <"$stat"; } 2>/dev/null || continue
     pid=${line%% *}
     set -- ${line##*) }
-    if [ "$1" != Z ] && [ "$4" = "$session" ]; then echo "$pid"; fi
+    [ "$1" != Z ] || continue
+    case $sessions in *" $4 "*) echo "$pid" ;; esac
   done
 }
+# Seen empty twice: while one looks, a process may hand over to a child and end.
 end_session() {
-  tries=0
-  while [ "$tries" -le 80 ]; do
+  began=$(uptime_seconds) passed=0 empty=0 sent=''
+  while [ "$passed" -le 9 ]; do
+    passed=$(($(uptime_seconds) - began))
     members=$(session_members "$1")
-    [ -n "$members" ] || return 0
-    [ "$tries" -ne 0 ] || kill -s TERM -- $members 2>/dev/null
-    [ "$tries" -lt 50 ] || kill -s KILL -- $members 2>/dev/null
-    tries=$((tries + 1))
+    if [ -z "$members" ]; then
+      empty=$((empty + 1))
+      [ "$empty" -lt 2 ] || return 0
+      continue
+    fi
+    empty=0
+    [ -n "$sent" ] || kill -s TERM -- $members 2>/dev/null
+    sent=yes
+    [ "$passed" -le 5 ] || kill -s KILL -- $members 2>/dev/null
     sleep 0.1
   done
   return 1
 }
-# Decisions are taken by one process at a time; the lock ends with the process.
-alone() {
-  exec 9>"$1/decision.lock" || return 1
-  command -v flock >/dev/null 2>&1 || return 0
-  tries=0
-  until flock -n 9; do
-    [ "$tries" -lt "$2" ] || return 1
-    sleep 0.1
-    tries=$((tries + 1))
-  done
-}
-unlock() {
-  state=$1/../..
-  [ "$(cat "$state/lock/run_id" 2>/dev/null)" = "${1##*/}" ] || return 0
+unlock() (
+  has_lock "$1" || exit 0
+  state=$(cd "$1/../.." && pwd) || exit 1
+  alone "$state" 100 || exit 1
+  has_lock "$1" || exit 0
   mv "$state/lock" "$state/lock.${1##*/}" && rm -rf "$state/lock.${1##*/}"
-}
+)
 # In a session of its own and with nothing of the connection left open, it outlives the connection.
 start_guard() {
   if command -v setsid >/dev/null 2>&1; then
@@ -79,15 +135,17 @@ start_guard() {
   fi
 }
 """
+)
 
-# $1 who decides: laptop, guard, or undo (of a committed run). Every compensation is tried.
+# $1 who decides: laptop, guard, or undo (of a committed run); $2 the word of the laptop that must still lead the run,
+# empty where it need not. Every compensation is tried.
 UNWIND = """\
 #!/bin/sh
 who=$1
 run=$(cd "$(dirname "$0")" && pwd) || exit 1
 LC_ALL=C
 export LC_ALL
-umask 077
+umask 007
 trap '' HUP PIPE
 . "$run/library.sh" || exit 1
 alone "$run" 20 || exit 78
@@ -95,41 +153,55 @@ if [ -e "$run/committed" ] && [ "$who" != undo ]; then
   : >"$run/settled"
   exit 76
 fi
-[ ! -e "$run/settled" ] || [ "$who" = undo ] || exit 0
+if [ -e "$run/settled" ] && [ "$who" != undo ]; then
+  unlock "$run"
+  exit 0
+fi
 case $who in
   undo)
     if [ -e "$run/committed" ]; then
-      mv "$run/committed" "$run/decided-undo" || exit 1
+      # Unfinished before it is undone, so that no other run starts beside it and none takes it for restored.
       rm -f "$run/settled"
+      has_lock "$run" || { : >"$run/settled"; exit 75; }
+      mv "$run/committed" "$run/decided-undo" || exit 1
     fi
     ;;
   guard)
     # The laptop may have come back while the guard waited for its turn.
     if [ -e "$run/undecided" ] && [ "$(seconds_left "$run")" -gt 0 ]; then exit 78; fi
     ;;
+  *)
+    # Another laptop went on with the run: it is not this one's to decide.
+    if [ -e "$run/undecided" ] && [ -n "$2" ] && [ "$(cat "$run/holder")" != "$2" ]; then exit 75; fi
+    ;;
 esac
 if [ -e "$run/undecided" ]; then mv "$run/undecided" "$run/decided-$who" || exit 1; fi
-end_session "$run"
+flush "$run"
+if ! end_session "$run"; then
+  echo "what the run had begun does not end: $(session_members "$run" | tr '\\n' ' ')" >&2
+  exit 77
+fi
 failed=0
 for file in $(ls -r "$run/undo"); do
   case $file in *.sh) ;; *) continue ;; esac
   name=${file%.sh}
-  if sh "$run/undo/$file" >>"$run/undo/$name.log" 2>&1 </dev/null 9>&-; then
+  # It holds the turn as well: where this process is killed, nobody runs it beside itself.
+  if sh "$run/undo/$file" >>"$run/undo/$name.log" 2>&1 </dev/null; then
     mv "$run/undo/$file" "$run/undo/$name.undone"
     state=compensated
   else
     failed=1
     state=compensation_failed
   fi
-  printf '{"version": 1, "event": "%s", "step": "%s", "at": "%s", "by": "%s"}\\n' "$state" "$name" \\
-    "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who" >>"$run/journal.jsonl"
+  write_down "$run" "$(printf '{"version": 1, "event": "%s", "step": "%s", "at": "%s", "by": "%s"}' "$state" "$name" \\
+    "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who")"
   printf '%s %s\\n' "$state" "${name#*-}"
 done
 [ "$failed" = 0 ] || exit 77
-printf '{"version": 1, "event": "settled", "outcome": "restored", "at": "%s", "by": "%s"}\\n' \\
-  "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who" >>"$run/journal.jsonl"
+write_down "$run" "$(printf '{"version": 1, "event": "settled", "outcome": "restored", "at": "%s", "by": "%s"}' \\
+  "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who")"
 : >"$run/settled"
-flush "$run/journal.jsonl"
+flush "$run/journal.jsonl" "$run"
 unlock "$run"
 """
 

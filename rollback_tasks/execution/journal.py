@@ -4,7 +4,9 @@
 ``.undone`` when it ran), the scripts of ``guardian``, and files that say how the run stands:
 
 * ``holder``: the word of the laptop that leads the run; a step begins only for that one.
-* ``lease``: the host's uptime in seconds until which the guard waits for a sign of life.
+* ``lease``: the host's uptime in seconds until which the guard waits for a sign of life, and which start of the
+  host that uptime counts from.
+* ``sessions/``: a note for every session that acts for the run, so that whoever takes it over can end them.
 * ``undecided``: renamed, once, to ``committed`` (the result stands) or ``decided-WHO`` (it is undone). One atomic
   rename: two never decide.
 * ``settled``: nothing is left to do.
@@ -13,7 +15,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rollback_tasks.execution.guardian import GUARD, LIBRARY, UNWIND
 from rollback_tasks.model.project import Project
@@ -27,36 +29,62 @@ BUSY = 78
 _OPEN = """\
 run=$1 line=$2 plan=$3 holder=$4 ttl=$5
 umask 007
-mkdir -p "$run/undo" || exit 1
+mkdir -p "$run/undo" "$run/sessions" || exit 1
 printf '%s' "$6" >"$run/library.sh" && printf '%s' "$7" >"$run/unwind.sh" || exit 1
 printf '%s' "$8" >"$run/guard.sh" || exit 1
 printf '%s' "$plan" >"$run/plan.json" && printf '%s\\n' "$holder" >"$run/holder" || exit 1
 . "$run/library.sh"
 renew "$run" "$ttl" && : >"$run/undecided" && printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
-flush "$run/unwind.sh" "$run/plan.json" "$run/journal.jsonl"
+flush "$run/library.sh" "$run/unwind.sh" "$run/guard.sh" "$run/plan.json" "$run/journal.jsonl" "$run" "$run/.."
 start_guard "$run"
 """
 
 # The fence: a run that lost its lock or its lead, or was decided by somebody else, must not take another step.
-# The session is written down first: whoever takes the lead away ends what it finds there.
+# The session is noted before it is looked whether this process leads: whoever takes the lead away writes that down
+# first and then ends what it finds noted, so one of the two sees the other.
 _BEGIN = """\
 run=$1 holder=$2 ttl=$3 name=$4 undo=$5 line=$6
 umask 007
 . "$run/library.sh" || exit 75
-note_session "$run"
+note_session "$run" || exit 1
 is_led_by "$run" "$holder" || exit 75
 renew "$run" "$ttl" || exit 1
 if [ -n "$undo" ]; then
-  printf '%s' "$undo" >"$run/undo/$name.partial" && mv "$run/undo/$name.partial" "$run/undo/$name.sh" || exit 1
+  printf '%s' "$undo" >"$run/undo/$name.partial" || exit 1
+  flush "$run/undo/$name.partial"
+  mv "$run/undo/$name.partial" "$run/undo/$name.sh" || exit 1
 fi
-printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
+write_down "$run" "$line" || exit 1
 flush "$run/journal.jsonl" "$run/undo"
 """
 
+# The same fence for the later parts of a step: each of them travels in a session of its own.
+_HOLD = """\
+run=$1 holder=$2 ttl=$3
+umask 007
+. "$run/library.sh" || exit 75
+note_session "$run" || exit 1
+is_led_by "$run" "$holder" || exit 75
+renew "$run" "$ttl" || exit 1
+"""
+
+_LED = """\
+run=$1 holder=$2
+shift 2
+. "$run/library.sh" || exit 75
+note_session "$run" || exit 1
+is_led_by "$run" "$holder" || exit 75
+(exec "$@")
+code=$?
+forget_session "$run"
+exit "$code"
+"""
+
 _APPEND = """\
-run=$1
+run=$1 holder=$2
 . "$run/library.sh" || exit 1
-printf '%s\\n' "$2" >>"$run/journal.jsonl" || exit 1
+is_led_by "$run" "$holder" || exit 75
+write_down "$run" "$3" || exit 1
 flush "$run/journal.jsonl"
 """
 
@@ -67,9 +95,9 @@ umask 007
 alone "$run" 20 || exit 78
 is_led_by "$run" "$holder" || exit 75
 mv "$run/undecided" "$run/committed" || exit 75
-printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
+write_down "$run" "$line" || exit 1
 : >"$run/settled"
-flush "$run/journal.jsonl"
+flush "$run/journal.jsonl" "$run"
 """
 
 # A sign of life for each line; the connection's end ends it.
@@ -108,10 +136,10 @@ alone "$run" 20 || exit 78
 [ "$(seconds_left "$run")" -le 0 ] || exit 78
 printf '%s\\n' "$holder" >"$run/holder.partial" && mv "$run/holder.partial" "$run/holder" || exit 1
 renew "$run" "$ttl" || exit 1
-end_session "$run"
-printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
-flush "$run/journal.jsonl"
 start_guard "$run"
+end_session "$run" || exit 78
+write_down "$run" "$line" || exit 1
+flush "$run/journal.jsonl"
 """
 
 _VERDICT = """\
@@ -163,9 +191,18 @@ class Lead:
         """
         return script(_BEGIN, self.folder, self.holder, self.ttl, name, undo, begun, effect=Effect.WRITE)
 
+    def hold(self) -> Command:
+        """Return the command that goes first wherever a step goes on in a new round trip; exit code 75 as ``begin``."""
+        return script(_HOLD, self.folder, self.holder, self.ttl, effect=Effect.WRITE)
+
+    def led(self, command: Command) -> Command:
+        """Return ``command``, run only where the run is still led by this process (exit code 75: it is not)."""
+        words = ("sh", "-c", _LED, "rollback", self.folder, self.holder, *command.argv)
+        return replace(command, argv=words, effect=max(command.effect, Effect.WRITE))
+
     def append(self, text: str) -> Command:
-        """Return the command that adds a line."""
-        return script(_APPEND, self.folder, text, effect=Effect.WRITE)
+        """Return the command that adds a line; exit code 75 as ``begin``."""
+        return script(_APPEND, self.folder, self.holder, text, effect=Effect.WRITE)
 
     def commit(self, last: str) -> Command:
         """Return the command that decides for the result: from now on nothing is undone by itself."""
@@ -208,18 +245,33 @@ def line(event: str, *, at: str, **fields: object) -> str:
     return json.dumps({"version": 1, "event": event, "at": at, **fields}, ensure_ascii=True)
 
 
-def unwind(project: Project, run_id: str, who: str) -> Command:
+def compensations(text: str) -> str:
+    """Given a journal's lines, return what became of its compensations in the words of ``unwind``."""
+    found = []
+    for written in text.splitlines():
+        try:
+            said = json.loads(written)
+        except ValueError:  # a torn last line
+            continue
+        if isinstance(said, dict) and said.get("event") in ("compensated", "compensation_failed"):
+            found.append(f"{said['event']} {str(said.get('step')).partition('-')[2]}")
+    return "\n".join(found)
+
+
+def unwind(project: Project, run_id: str, who: str, *, holder: str = "") -> Command:
     """Return the command that decides against the result and runs every compensation, newest first.
 
     :param who: ``laptop``, ``guard``, or ``undo`` for a run whose result was already committed.
+    :param holder: the laptop that must still lead an undecided run; empty for an operator's explicit wish.
 
-    Exit code 76: the result was committed; 77: not every compensation succeeded; 78: it is being undone right now.
+    Exit code 75: another laptop leads the run, or (``undo``) another run holds the host; 76: the result was
+    committed; 77: not every compensation succeeded; 78: it is being undone right now.
     """
     return Command(
-        argv=("sh", f"{project.run_folder(run_id)}/unwind.sh", who),
+        argv=("sh", f"{project.run_folder(run_id)}/unwind.sh", who, holder),
         effect=Effect.DESTROY,
         timeout=1800,
-        ok_codes=frozenset({0, COMMITTED, NOT_ALL_UNDONE, BUSY}),
+        ok_codes=frozenset({0, FENCED, COMMITTED, NOT_ALL_UNDONE, BUSY}),
     )
 
 
@@ -227,6 +279,17 @@ def end_session(project: Project, run_id: str) -> Command:
     """Return the command that ends what a run is doing on the host right now."""
     body = '. "$1/library.sh" && end_session "$1"'
     return script(body, project.run_folder(run_id), effect=Effect.WRITE)
+
+
+def has_begun(project: Project, run_id: str, name: str) -> Command:
+    """Return the command that tells whether a step's beginning stands in the journal (exit code 1: no)."""
+    return script(
+        'grep -qF -- "\\"step\\": \\"$2\\"" "$1/journal.jsonl"',
+        project.run_folder(run_id),
+        name,
+        effect=Effect.READ,
+        ok_codes=frozenset({0, 1}),
+    )
 
 
 _UNDO_ONE = """\

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 
 from rollback_tasks.errors import LockHeld
+from rollback_tasks.execution.guardian import ALONE
 from rollback_tasks.model.facts import LockOwner
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.ports import Host
 from rollback_tasks.shell import Command, Effect, script
 
-_TAKE = """\
+# A lock without a name in it is what a taker left that died before it had the lock.
+_TAKE = (
+    ALONE
+    + """\
 state=$1 owner=$2 run=$3
 umask 007
 mkdir -p "$state/runs" "$state/backups" || exit 1
 chmod 0770 "$state" 2>/dev/null
+alone "$state" 100 || exit 73
+[ ! -d "$state/lock" ] || [ -s "$state/lock/run_id" ] || rm -rf "$state/lock"
 [ ! -d "$state/lock" ] || exit 73
 for other in "$state"/runs/*/; do
   [ -e "$other/journal.jsonl" ] && [ ! -e "$other/settled" ] || continue
@@ -27,20 +33,36 @@ if ! mkdir "$state/lock" 2>/dev/null; then
   echo "the lock cannot be made in $state" >&2
   exit 1
 fi
-printf '%s\\n' "$run" >"$state/lock/run_id" && printf '%s\\n' "$owner" >"$state/lock/owner.json" || {
+printf '%s\\n' "$owner" >"$state/lock/owner.json" && printf '%s\\n' "$run" >"$state/lock/run_id" || {
   rm -rf "$state/lock"
   exit 1
 }
 : >"$state/lock/heartbeat"
 sync "$state/lock/run_id" "$state/lock/owner.json" 2>/dev/null || sync
 """
+)
 
-_RELEASE = """\
+# Only what is settled, or was never begun, may leave the host open to other runs.
+_IS_UNFINISHED = """\
+is_unfinished() { [ -e "$1/runs/$2/journal.jsonl" ] && [ ! -e "$1/runs/$2/settled" ]; }
+"""
+
+_RELEASE = (
+    ALONE
+    + _IS_UNFINISHED
+    + """\
 state=$1 run=$2
-[ -d "$state/lock" ] || exit 0
-[ "$(cat "$state/lock/run_id" 2>/dev/null)" = "$run" ] || { echo "the lock is another run's" >&2; exit 73; }
+umask 007
+[ "$(cat "$state/lock/run_id" 2>/dev/null)" = "$run" ] || exit 0
+alone "$state" 100 || { echo "the lock is in use" >&2; exit 73; }
+[ "$(cat "$state/lock/run_id" 2>/dev/null)" = "$run" ] || exit 0
+if is_unfinished "$state" "$run"; then
+  echo "the run is unfinished: its lock protects a host that is half way" >&2
+  exit 73
+fi
 mv "$state/lock" "$state/lock.$run" && rm -rf "$state/lock.$run"
 """
+)
 
 _READ = """\
 state=$1
@@ -48,7 +70,8 @@ if [ -d "$state/lock" ]; then
   now=$(date +%s)
   beat=$(stat -c %Y "$state/lock/heartbeat" 2>/dev/null || stat -c %Y "$state/lock")
   echo "$((now - beat))"
-  cat "$state/lock/owner.json" 2>/dev/null || echo '{}'
+  if [ -s "$state/lock/owner.json" ]; then cat "$state/lock/owner.json"
+  else printf '{"run_id": "%s"}\\n' "$(cat "$state/lock/run_id" 2>/dev/null)"; fi
 else
   echo
   echo
@@ -76,6 +99,7 @@ def read(text: str) -> tuple[LockOwner | None, tuple[str, ...]]:
         said = json.loads(lines[1])
     except (ValueError, IndexError):
         said = {}
+    said = said if isinstance(said, dict) else {}
     fields = {name: str(said.get(name, "?")) for name in ("run_id", "operator", "laptop", "task", "reason", "taken_at")}
     return LockOwner(heartbeat_age=float(age), **fields), unfinished
 
@@ -136,13 +160,22 @@ def unfinished_run(name: str, runs: tuple[str, ...]) -> LockHeld:
     )
 
 
-_TAKE_AWAY = """\
+_TAKE_AWAY = (
+    ALONE
+    + _IS_UNFINISHED
+    + """\
 state=$1 run=$2 line=$3
 umask 007
+alone "$state" 100 || { echo "the lock is in use" >&2; exit 73; }
 [ "$(cat "$state/lock/run_id" 2>/dev/null)" = "$run" ] || [ ! -s "$state/lock/run_id" ] || exit 73
+if is_unfinished "$state" "$run"; then
+  echo "the run is unfinished: its lock protects a host that is half way" >&2
+  exit 73
+fi
 printf '%s\\n' "$line" >>"$state/locks.jsonl" || exit 1
 mv "$state/lock" "$state/lock.$run.gone" && rm -rf "$state/lock.$run.gone"
 """
+)
 
 
 def take_away(host: Host, project: Project, run_id: str, request: RollbackRequest, at: str) -> None:
@@ -156,5 +189,8 @@ def take_away(host: Host, project: Project, run_id: str, request: RollbackReques
 
 
 def release(host: Host, project: Project, run_id: str) -> None:
-    """Give the lock back; only the run's own."""
+    """Give the lock back; only the run's own: nothing happens where another run has it.
+
+    :raises CommandFailed: the run is unfinished, so its lock stays.
+    """
     host.run(script(_RELEASE, project.state_folder, run_id, effect=Effect.WRITE))

@@ -127,7 +127,7 @@ class Settling:
             )
 
     def _unwind(self, who: str = "laptop") -> None:
-        done = self.host.run(journal.unwind(self.lead.project, self.lead.run_id, who))
+        done = self.host.run(journal.unwind(self.lead.project, self.lead.run_id, who, holder=self.lead.holder))
         self._take_note(done.text)
         match done.exit_code:
             case 0:
@@ -137,6 +137,11 @@ class Settling:
                     "not every step could be undone",
                     f"see the logs in {self.lead.folder}/undo on {self.name}, then `{self._abort}`.",
                 )
+            case journal.FENCED:
+                self._strand(
+                    "another laptop leads this run, or another run holds the host: it was left alone",
+                    f"see `inv host.status --host {self.name}`.",
+                )
             case _:
                 self.report_host(None)
 
@@ -145,7 +150,9 @@ class Settling:
         if why is not None:
             self.result.problem = why.brief
         said = self.host.run(journal.verdict(self.lead.project, self.lead.run_id, wait=_WAIT_FOR_OTHERS)).text
-        match said.partition("\n")[0]:
+        how, _, lines = said.partition("\n")
+        self._take_note(journal.compensations(lines))
+        match how:
             case "committed":
                 self.result.outcome = Outcome.DONE
             case "restored":
