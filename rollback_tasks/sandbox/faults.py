@@ -38,7 +38,7 @@ SAYS = {
     Kind.KILL: "take the power away, and give it back",
     Kind.ENGINE: "stop the host's Docker engine, and start it again; its containers end and start with it",
     Kind.SSHD: "kill sshd and every session: connections break at once, new ones are refused",
-    Kind.DISK: "fill the disk that .rollback lies on to the last 64 KiB",
+    Kind.DISK: "fill the disk that .rollback lies on to its last byte",
     Kind.SLOW: "slow what the host sends to 256 kbit/s (and 100 ms later, where the kernel has netem)",
     Kind.CLOCK: "let `date` say a day later; the machine's own clock is left alone",
 }
@@ -119,8 +119,7 @@ size=$(($(du -sk "$1" | cut -f1) + 1024))
 mount -t tmpfs -o "size=${size}k,mode=0770,uid=1000,gid=1000" sandbox-full "/run/fault-disk"
 cp -a "$1/." /run/fault-disk/
 mount --move /run/fault-disk "$1"
-left=$(df -k --output=avail "$1" | tail -n 1)
-head -c "$(((left - 64) * 1024))" /dev/zero >"$1/.fill"
+cat /dev/zero >"$1/.fill" 2>/dev/null || true
 END
 """
 _EMPTY = """\

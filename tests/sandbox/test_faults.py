@@ -67,7 +67,7 @@ def test_a_fault_ends_by_itself_after_its_time(sandbox: Sandbox) -> None:
     sandbox.inflict(Fault(host="prod2", kind=Kind.HANG, seconds=2))
     states = [host.state for host in sandbox.status().hosts if host.name == "prod2"]
     until(lambda: sandbox.status().hosts[1].state is HostState.UP, seconds=30)
-    assert (states, 2 <= time.monotonic() - began) == ([HostState.PAUSED], True)
+    assert (states, time.monotonic() - began >= 2) == ([HostState.PAUSED], True)
 
 
 def test_a_slow_link_still_carries_everything(sandbox: Sandbox, ssh_in: SshIn) -> None:
