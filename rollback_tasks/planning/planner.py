@@ -207,4 +207,17 @@ def _images(
                     f"fetch it first: `docker pull {service.image}` on {facts.host}",
                 )
             )
-    return Images(left=left, reached=reached, builds=builds, pins=pins, references=references), tuple(problems)
+    images = Images(
+        left=left,
+        reached=reached,
+        builds=builds,
+        pins=pins,
+        references=references,
+        is_pulled_now=_is_pulled(project, details.current_services),
+        is_pulled_then=_is_pulled(project, details.services),
+    )
+    return images, tuple(problems)
+
+
+def _is_pulled(project: Project, services: Mapping[str, Service]) -> bool:
+    return any(services[name].is_pulled for name in project.app_services if name in services)

@@ -40,6 +40,7 @@ class Images:
     :param builds: pin to the ``build`` part of the compose file, for what must be built.
     :param pins: service to its pin.
     :param references: service to the reference in the target's compose file.
+    :param is_pulled_now: the compose file asks for a pull; ``is_pulled_then``: the target's does.
     """
 
     left: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +48,8 @@ class Images:
     builds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
+    is_pulled_now: bool = False
+    is_pulled_then: bool = False
 
     def wanted(self, service: str) -> str:
         """Return the image of a service: its id where it is known, else the pin that it is built under."""
@@ -125,7 +128,10 @@ def full(
                 accepted=accepted,
             )
         )
-    steps += [DropScratch(project_=project, run_id=run_id), StopServices(project_=project, old=old)]
+    steps += [
+        DropScratch(project_=project, run_id=run_id),
+        StopServices(project_=project, old=old, is_pulled=images.is_pulled_now),
+    ]
     if verdict.commands and deployed is not None:
         steps += [
             CopyDatabase(project_=project, run_id=run_id, marker=marker, size_bytes=size),
@@ -155,7 +161,13 @@ def full(
             before_images=before_images,
             after_images=running,
         ),
-        StartServices(project_=project, run_id=run_id, old_ids=tuple(c.id for c in old), images=running),
+        StartServices(
+            project_=project,
+            run_id=run_id,
+            old_ids=tuple(c.id for c in old),
+            images=running,
+            is_pulled=images.is_pulled_then,
+        ),
         AwaitHealthy(
             project_=project,
             url=settings.health_url,

@@ -18,6 +18,7 @@ class StartServices(BaseStep):
 
     :param old_ids: containers that must not be taken for the target's.
     :param images: service to the target's image, for the projection.
+    :param is_pulled: the target's compose file asks for a pull, which is held back.
     """
 
     kind: ClassVar[str] = "start_services"
@@ -26,6 +27,7 @@ class StartServices(BaseStep):
     run_id: str
     old_ids: tuple[str, ...]
     images: Mapping[str, str]
+    is_pulled: bool = False
 
     def describe(self) -> str:
         """The operator's sentence."""
@@ -33,7 +35,7 @@ class StartServices(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Recreate without building."""
-        return (compose.up(self.project_, self.project_.app_services),)
+        return (compose.up(self.project_, self.project_.app_services, is_pulled=self.is_pulled),)
 
     def project(self, state: HostState) -> HostState:
         """The target runs."""

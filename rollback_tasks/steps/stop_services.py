@@ -18,12 +18,14 @@ class StopServices(BaseStep):
     """Stop the application; its containers stay.
 
     :param old: the containers that the services have now.
+    :param is_pulled: the compose file asks for a pull, which is held back.
     """
 
     kind: ClassVar[str] = "stop_services"
     takes_service_away: ClassVar[bool] = True
     project_: Project
     old: tuple[Container, ...]
+    is_pulled: bool = False
 
     @property
     def running(self) -> Mapping[str, str | None]:
@@ -53,5 +55,6 @@ class StopServices(BaseStep):
     def compensation(self) -> Compensation:
         """The same containers, or new ones from the restored files and images."""
         return Compensation(
-            f"start {', '.join(self.project_.app_services)} as before", compose.revive(self.project_, self.old)
+            f"start {', '.join(self.project_.app_services)} as before",
+            compose.revive(self.project_, self.old, is_pulled=self.is_pulled),
         )
