@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollback_tasks.errors import MalformedAnswer
@@ -20,7 +22,8 @@ say standalone "$(docker-compose version --short 2>/dev/null)"
 say bash "$(command -v bash)"
 say folder "$([ -d "$1" ] && echo yes)"
 say checkout "$([ -d "$1" ] && git -C "$1" rev-parse --show-toplevel 2>/dev/null)"
-say env_project "$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' "$1/.env" 2>/dev/null | tail -n 1)"
+say checkout_problem "$(git -C "$1" rev-parse --show-toplevel 2>&1 >/dev/null | head -n 1)"
+say env_project "$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' "$3/.env" 2>/dev/null | tail -n 1)"
 say writable "$([ -w "$1" ] && echo yes)"
 free() {
   place=$2
@@ -31,13 +34,16 @@ free backup_kib "$2"
 about=$(docker info --format '{{.ID}} {{.DockerRootDir}}' 2>/dev/null)
 say engine "${about%% *}"
 free docker_kib "${about#* }"
+shift 3
+named=$(sed -n 's/^name:[[:space:]]*//p' "$@" </dev/null 2>/dev/null | tail -n 1)
+case $named in *'$'*) ;; *) say file_project "${named%% #*}" ;; esac
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """Answer of ``survey``. Sizes in bytes; ``problem`` says what a rollback would miss; ``env_project`` is the
-    compose project that the checkout's ``.env`` names; ``engine`` is the Docker engine's own id."""
+    compose project that ``.env`` names, or else the compose files; ``engine`` is the Docker engine's own id."""
 
     tools: Tools
     now: float
@@ -48,9 +54,14 @@ class Survey:
     problem: str = ""
 
 
-def survey(folder: str, backup_folder: str) -> Command:
-    """Return the command that tells which tools the host has, how much room, and its clock."""
-    return script(_SURVEY, folder, backup_folder, effect=Effect.READ, timeout=30)
+def survey(folder: str, backup_folder: str, files: Sequence[str] = ()) -> Command:
+    """Return the command that tells which tools the host has, how much room, and its clock.
+
+    :param files: the compose files, relative to ``folder``; `.env` lies beside the first.
+    """
+    paths = [posixpath.join(folder, file) for file in files]
+    beside = posixpath.dirname(paths[0]) if paths else folder
+    return script(_SURVEY, folder, backup_folder, beside, *paths, effect=Effect.READ, timeout=30)
 
 
 def read_survey(text: str) -> Survey:
@@ -78,7 +89,7 @@ def read_survey(text: str) -> Survey:
         backup_free_bytes=_kib(said.get("backup_kib", "")),
         docker_free_bytes=_kib(said.get("docker_kib", "")),
         engine=said.get("engine", ""),
-        env_project=said.get("env_project", "").strip("'\""),
+        env_project=(said.get("env_project") or said.get("file_project", "")).strip().strip("'\""),
         problem=_missing(said, tools),
     )
 
@@ -96,7 +107,9 @@ def _missing(said: dict[str, str], tools: Tools) -> str:
     if not said.get("folder"):
         return "project_dir does not exist on the host"
     if not said.get("checkout"):
-        return "project_dir is not a git checkout"
+        # It may be one that belongs to somebody else, which git refuses to touch ("dubious ownership").
+        why = said.get("checkout_problem", "")
+        return "project_dir is not a git checkout" + (f" for this user: {why[:200]}" if why else "")
     if not said.get("writable"):
         return "project_dir is not writable for this user"
     return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rollback_tasks.drivers import backup, compose, containers, git, images, ledger, postgres
@@ -34,12 +34,13 @@ class Gathered:
     damaged: int
 
 
-def first_look(host: Host, folder: str, backup_folder: str) -> Survey:
+def first_look(host: Host, folder: str, backup_folder: str, files: Sequence[str]) -> Survey:
     """Ask which tools and how much room a host has.
 
+    :param files: the compose files, relative to ``folder``.
     :raises PlanRefused: something is missing without which no rollback can work.
     """
-    found = read_survey(host.run(survey(folder, backup_folder)).text)
+    found = read_survey(host.run(survey(folder, backup_folder, files)).text)
     if found.problem:
         raise PlanRefused(
             found.problem,
@@ -51,7 +52,11 @@ def first_look(host: Host, folder: str, backup_folder: str) -> Survey:
 
 
 def default_project_name(folder: str, env_project: str) -> str:
-    """Return the compose project name that compose itself would choose for a folder."""
+    """Return the compose project name that compose itself would choose.
+
+    :param folder: the one of the first compose file.
+    :param env_project: what `.env` or a compose file says.
+    """
     if env_project:
         return env_project
     name = re.sub(r"[^a-z0-9_-]", "", folder.rstrip("/").rpartition("/")[2].lower())

@@ -71,12 +71,13 @@ def look_again(config: HostConfig, host: Host, world: World, *, to: str | None =
     """Gather the facts of a connected host."""
     folder = config.project_dir.rstrip("/") or "/"
     backups = posixpath.join(folder, config.backups.remote_dir)
+    beside = posixpath.dirname(posixpath.join(folder, config.compose_files[0]))
     watched = world.read_only(host)
-    found = first_look(watched, folder, backups)
+    found = first_look(watched, folder, backups, config.compose_files)
     project = Project(
         folder=folder,
         compose=found.tools.compose,
-        name=config.compose_project or default_project_name(folder, found.env_project),
+        name=config.compose_project or default_project_name(beside, found.env_project),
         files=config.compose_files,
         app_services=config.app_services,
         db_service=config.db_service,
