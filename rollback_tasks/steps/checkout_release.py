@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from rollback_tasks.drivers import git
+from rollback_tasks.drivers import git_checkout
 from rollback_tasks.model.plan import Action, Check, Compensation, HostState
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
@@ -33,15 +33,15 @@ class CheckoutRelease(BaseStep):
 
     def precondition(self) -> tuple[Check, ...]:
         """The work tree is saved."""
-        return (Check("the work tree is saved", git.is_saved(self.project_.folder, self.run_id)),)
+        return (Check("the work tree is saved", git_checkout.is_saved(self.project_.folder, self.run_id)),)
 
     def forward(self) -> tuple[Action, ...]:
         """Switch."""
-        return (git.switch(self.project_.folder, self.after),)
+        return (git_checkout.switch(self.project_.folder, self.after),)
 
     def postcondition(self) -> tuple[Check, ...]:
         """HEAD and every tracked file are the target's."""
-        return (Check("the checkout is the target's", git.is_at(self.project_.folder, self.after)),)
+        return (Check("the checkout is the target's", git_checkout.is_at(self.project_.folder, self.after)),)
 
     def project(self, state: HostState) -> HostState:
         """The target's commit, clean."""
@@ -55,5 +55,5 @@ class CheckoutRelease(BaseStep):
         """HEAD, branch, index and every file as they were saved."""
         return Compensation(
             f"switch the checkout back to commit {self.before[:12]} with every change that lay in it",
-            git.put_back(self.project_.folder, self.run_id, self.before, self.branch),
+            git_checkout.put_back(self.project_.folder, self.run_id, self.before, self.branch),
         )

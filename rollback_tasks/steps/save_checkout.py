@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rollback_tasks.drivers import git
+from rollback_tasks.drivers import git_checkout
 from rollback_tasks.model.plan import Action, Check, Compensation, HostState, Keep
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
@@ -33,11 +33,11 @@ class SaveCheckout(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Write commits and refs; tree and index do not move."""
-        return (git.save(self.project_.folder, self.run_id, self.target),)
+        return (git_checkout.save(self.project_.folder, self.run_id, self.target),)
 
     def postcondition(self) -> tuple[Check, ...]:
         """The refs are there."""
-        return (Check("the work tree is saved", git.is_saved(self.project_.folder, self.run_id)),)
+        return (Check("the work tree is saved", git_checkout.is_saved(self.project_.folder, self.run_id)),)
 
     def project(self, state: HostState) -> HostState:
         """A branch more."""

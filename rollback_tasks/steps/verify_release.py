@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rollback_tasks.drivers import containers, git, postgres
+from rollback_tasks.drivers import containers, git_checkout, postgres
 from rollback_tasks.model.plan import Check
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
@@ -34,6 +34,6 @@ class VerifyRelease(BaseStep):
         """All three."""
         return (
             Check("the running images are the target's", containers.runs_images(self.project_, self.images)),
-            Check("the checkout is the target's", git.is_at(self.project_.folder, self.commit)),
+            Check("the checkout is the target's", git_checkout.is_at(self.project_.folder, self.commit)),
             Check("the schema is the target's", postgres.has_schema(self.project_, self.schema)),
         )

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rollback_tasks.drivers import git
+from rollback_tasks.drivers import git, git_checkout
 from rollback_tasks.errors import CommandFailed, MalformedAnswer
 from rollback_tasks.model.facts import GitFacts
 from rollback_tasks.shell import Command
@@ -352,9 +352,9 @@ def test_modes_come_back_whatever_umask_the_one_who_puts_back_has(tmp_path: Path
     (repository.folder / "kept").chmod(0o640)
     repository.write("secret", "of the operator's", mode=0o600)
     before = modes(repository.folder)
-    run(git.save(str(repository.folder), RUN, target))
-    run(git.switch(str(repository.folder), target))
-    back = git.put_back(str(repository.folder), RUN, repository("rev-parse", "main"), "main")
+    run(git_checkout.save(str(repository.folder), RUN, target))
+    run(git_checkout.switch(str(repository.folder), target))
+    back = git_checkout.put_back(str(repository.folder), RUN, repository("rev-parse", "main"), "main")
     other = ("sh", "-c", 'umask 007; exec "$@"', "sh", *back.argv)
     run(replace(back, argv=other))
     assert modes(repository.folder) == before
@@ -400,16 +400,16 @@ def test_a_checkout_is_saved_switched_and_put_back(
     commit = repository("rev-parse", "HEAD")
     branch = state(folder).branch
 
-    run(git.save(str(folder), RUN, target))
-    run(git.is_saved(str(folder), RUN))
+    run(git_checkout.save(str(folder), RUN, target))
+    run(git_checkout.is_saved(str(folder), RUN))
     if before is not None:
         assert repository.look() == before
-    run(git.switch(str(repository.folder if place == "subfolder" else folder), target))
-    run(git.is_at(str(repository.folder), target))
+    run(git_checkout.switch(str(repository.folder if place == "subfolder" else folder), target))
+    run(git_checkout.is_at(str(repository.folder), target))
     assert (repository.folder / "gone").read_text() == "one\n"
     assert (repository.folder / "folder/x").read_text() == "one\n"
     for _ in range(2):
-        run(git.put_back(str(repository.folder), RUN, commit, branch))
+        run(git_checkout.put_back(str(repository.folder), RUN, commit, branch))
         if before is not None:
             assert repository.look() == before
     assert repository("rev-parse", f"rollback/before-{RUN}") == commit
@@ -419,10 +419,10 @@ def test_what_a_switch_does_not_touch_is_never_written_anew(two_releases: tuple[
     repository, target = two_releases
     growing = repository.write("pgdata/base/1", "before\n")
     commit = repository("rev-parse", "HEAD")
-    run(git.save(str(repository.folder), RUN, target))
-    run(git.switch(str(repository.folder), target))
+    run(git_checkout.save(str(repository.folder), RUN, target))
+    run(git_checkout.switch(str(repository.folder), target))
     growing.write_text("written while the rollback ran\n")
-    run(git.put_back(str(repository.folder), RUN, commit, "main"))
+    run(git_checkout.put_back(str(repository.folder), RUN, commit, "main"))
     assert growing.read_text() == "written while the rollback ran\n"
 
 
@@ -430,10 +430,10 @@ def test_putting_back_before_anything_was_saved_changes_nothing(two_releases: tu
     repository, _ = two_releases
     _staged_and_changed_again(repository)
     before = repository.look()
-    run(git.put_back(str(repository.folder), RUN, repository("rev-parse", "HEAD"), "main"))
+    run(git_checkout.put_back(str(repository.folder), RUN, repository("rev-parse", "HEAD"), "main"))
     assert repository.look() == before
     with pytest.raises(CommandFailed):
-        run(git.is_saved(str(repository.folder), RUN))
+        run(git_checkout.is_saved(str(repository.folder), RUN))
 
 
 def test_putting_back_before_the_switch_keeps_every_change(two_releases: tuple[Repository, str]) -> None:
@@ -441,8 +441,8 @@ def test_putting_back_before_the_switch_keeps_every_change(two_releases: tuple[R
     _staged_and_changed_again(repository)
     _untracked(repository)
     before = repository.look()
-    run(git.save(str(repository.folder), RUN, target))
-    run(git.put_back(str(repository.folder), RUN, repository("rev-parse", "HEAD"), "main"))
+    run(git_checkout.save(str(repository.folder), RUN, target))
+    run(git_checkout.put_back(str(repository.folder), RUN, repository("rev-parse", "HEAD"), "main"))
     assert repository.look() == before
 
 
@@ -451,10 +451,10 @@ def test_a_second_save_of_a_run_keeps_the_first(two_releases: tuple[Repository, 
     _modified(repository)
     before = repository.look()
     commit = repository("rev-parse", "HEAD")
-    run(git.save(str(repository.folder), RUN, target))
-    run(git.switch(str(repository.folder), target))
-    run(git.save(str(repository.folder), RUN, target))
-    run(git.put_back(str(repository.folder), RUN, commit, "main"))
+    run(git_checkout.save(str(repository.folder), RUN, target))
+    run(git_checkout.switch(str(repository.folder), target))
+    run(git_checkout.save(str(repository.folder), RUN, target))
+    run(git_checkout.put_back(str(repository.folder), RUN, commit, "main"))
     assert repository.look() == before
 
 
@@ -462,20 +462,20 @@ def test_a_lock_that_a_killed_git_left_does_not_stop_the_way_back(two_releases: 
     repository, target = two_releases
     before = repository.look()
     commit = repository("rev-parse", "HEAD")
-    run(git.save(str(repository.folder), RUN, target))
-    run(git.switch(str(repository.folder), target))
+    run(git_checkout.save(str(repository.folder), RUN, target))
+    run(git_checkout.switch(str(repository.folder), target))
     repository.write(".git/index.lock", "")
-    run(git.put_back(str(repository.folder), RUN, commit, "main"))
+    run(git_checkout.put_back(str(repository.folder), RUN, commit, "main"))
     assert repository.look() == before
 
 
 def test_a_branch_that_moved_meanwhile_is_not_moved_back(two_releases: tuple[Repository, str]) -> None:
     repository, target = two_releases
     commit = repository("rev-parse", "HEAD")
-    run(git.save(str(repository.folder), RUN, target))
-    run(git.switch(str(repository.folder), target))
+    run(git_checkout.save(str(repository.folder), RUN, target))
+    run(git_checkout.switch(str(repository.folder), target))
     repository("update-ref", "refs/heads/main", target)
-    run(git.put_back(str(repository.folder), RUN, commit, "main"))
+    run(git_checkout.put_back(str(repository.folder), RUN, commit, "main"))
     assert state(repository.folder) == GitFacts(commit=commit, branch=None)
     assert repository("rev-parse", "main") == target
 
@@ -486,9 +486,9 @@ def test_no_hook_of_the_checkout_runs(two_releases: tuple[Repository, str]) -> N
     for hook in ("post-checkout", "post-index-change", "reference-transaction", "pre-commit"):
         repository.write(f".git/hooks/{hook}", f"#!/bin/sh\ntouch {repository.folder.parent}/ran-{hook}\n", 0o755)
     _ignored_where_the_target_has_a_file(repository)
-    run(git.save(str(repository.folder), RUN, target))
-    run(git.switch(str(repository.folder), target))
-    run(git.put_back(str(repository.folder), RUN, commit, "main"))
+    run(git_checkout.save(str(repository.folder), RUN, target))
+    run(git_checkout.switch(str(repository.folder), target))
+    run(git_checkout.put_back(str(repository.folder), RUN, commit, "main"))
     run(git.add_tree(str(repository.folder), target, str(repository.folder.parent / "tree")))
     assert list(repository.folder.parent.glob("ran-*")) == []
 
@@ -498,7 +498,7 @@ def test_an_unfinished_merge_is_not_saved_and_says_so(two_releases: tuple[Reposi
     blob = repository("hash-object", "-w", "a")
     repository("update-index", "--index-info", text=f"100644 {blob} 1\ta\n100644 {blob} 2\ta\n100644 {blob} 3\ta\n")
     with pytest.raises(CommandFailed, match="sh ended with exit code 1") as caught:
-        run(git.save(str(repository.folder), RUN, target))
+        run(git_checkout.save(str(repository.folder), RUN, target))
     assert "the index holds unmerged paths" in caught.value.stderr
     assert state(repository.folder).unmerged == ("a",)
 
@@ -506,14 +506,14 @@ def test_an_unfinished_merge_is_not_saved_and_says_so(two_releases: tuple[Reposi
 def test_a_changed_file_or_another_commit_is_not_the_target(two_releases: tuple[Repository, str]) -> None:
     repository, target = two_releases
     folder = str(repository.folder)
-    run(git.is_at(folder, repository("rev-parse", "HEAD")))
+    run(git_checkout.is_at(folder, repository("rev-parse", "HEAD")))
     repository.write("untracked")
-    run(git.is_at(folder, repository("rev-parse", "HEAD")))
+    run(git_checkout.is_at(folder, repository("rev-parse", "HEAD")))
     with pytest.raises(CommandFailed):
-        run(git.is_at(folder, target))
+        run(git_checkout.is_at(folder, target))
     _modified(repository)
     with pytest.raises(CommandFailed):
-        run(git.is_at(folder, repository("rev-parse", "HEAD")))
+        run(git_checkout.is_at(folder, repository("rev-parse", "HEAD")))
 
 
 def _can_lie_together(files: dict[str, str]) -> bool:
@@ -550,11 +550,11 @@ def test_any_checkout_comes_back_as_it_was(
     _lay(repository, tree)
     before = repository.look()
     folder = str(repository.folder)
-    run(git.save(folder, RUN, commits[0]))
+    run(git_checkout.save(folder, RUN, commits[0]))
     assert repository.look() == before
-    run(git.switch(folder, commits[0]))
-    run(git.is_at(folder, commits[0]))
-    run(git.put_back(folder, RUN, commits[1], "main"))
+    run(git_checkout.switch(folder, commits[0]))
+    run(git_checkout.is_at(folder, commits[0]))
+    run(git_checkout.put_back(folder, RUN, commits[1], "main"))
     assert repository.look() == before
 
 
