@@ -112,6 +112,8 @@ select json_build_object(
   'schema', ({SCHEMA}),
   'superuser', (select rolsuper from pg_roles where rolname = current_user),
   'prepared', (select coalesce(json_agg(gid), '[]'::json) from pg_prepared_xacts where database = current_database()),
+  'subscriptions', (select coalesce(json_agg(subname order by subname), '[]'::json) from pg_subscription
+    where subenabled and subdbid = (select oid from pg_database where datname = current_database())),
   'databases', (select coalesce(json_agg(datname order by datname), '[]'::json) from pg_database),
   'sessions', (select coalesce(json_agg(json_build_object('pid', pid, 'user', usename, 'application', application_name,
       'address', coalesce(host(client_addr), ''), 'state', coalesce(state, '')) order by pid), '[]'::json)
@@ -163,6 +165,7 @@ def read_facts(text: str, free_kib: str, container: str) -> DatabaseFacts:
             prepared=tuple(said["prepared"]),
             is_superuser=bool(said["superuser"]),
             databases=tuple(said["databases"]),
+            subscriptions=tuple(said.get("subscriptions", ())),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise MalformedAnswer("the database described itself in an unknown form", details=text[:500]) from error

@@ -84,6 +84,7 @@ class DatabaseFacts:
     :param free_bytes: free where the data directory lies.
     :param counts: exact rows of every table, by ``schema.table`` (``public.`` left out).
     :param prepared: names of prepared transactions (they block a rename).
+    :param subscriptions: names of enabled subscriptions (their workers write, and come back when they are ended).
     """
 
     container: str
@@ -97,6 +98,7 @@ class DatabaseFacts:
     prepared: tuple[str, ...] = ()
     is_superuser: bool = True
     databases: tuple[str, ...] = ()
+    subscriptions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,12 @@ def blockers(
             f"prepared transactions hold the database: {', '.join(facts.database.prepared)}",
             "commit or roll them back (COMMIT PREPARED, ROLLBACK PREPARED), then plan again.",
         )
+    if verdict.commands and facts.database.subscriptions:
+        names = ", ".join(facts.database.subscriptions)
+        yield Blocker(
+            f"subscriptions write to the database: {names}",
+            "disable them (ALTER SUBSCRIPTION ... DISABLE), then plan again.",
+        )
 
 
 def _room(facts: HostFacts, project: Project, verdict: Verdict | None) -> Iterator[Blocker]:

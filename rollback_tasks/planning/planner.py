@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -185,7 +185,15 @@ def _images(
         # What a digest in the compose file names is started, whatever was recorded.
         if image_driver.is_fixed(service.image) or (found is None and not service.build):
             found = image_driver.find(facts.images, service.image)
-        if found is not None:
+        if found is not None and not recorded and _is_unknown(project, facts, details, name, found, target):
+            problems.append(
+                Blocker(
+                    f"nothing says which image of service {name} release {target.label} had: it was never recorded, "
+                    f"and {service.image} now means the image that runs",
+                    f"tag the right one on {facts.host} (`docker tag IMAGE {by_commit}`), then plan again.",
+                )
+            )
+        elif found is not None:
             pins[name] = image_driver.pin_name(project.name, name, found)
             reached[pins[name]] = found
         elif service.build and not image_driver.is_fixed(service.image):
@@ -216,7 +224,36 @@ def _images(
         is_pulled_now=_is_pulled(project, details.current_services),
         is_pulled_then=_is_pulled(project, details.services),
     )
-    return images, tuple(problems)
+    return images, (*problems, *_clashing(images))
+
+
+def _clashing(images: Images) -> Iterator[Blocker]:
+    """Yield a blocker for services that compose starts by one name and that had different images."""
+    owners: dict[str, str] = {}
+    for service, reference in images.references.items():
+        other = owners.setdefault(reference, service)
+        if {service, other} <= images.pins.keys() and images.wanted(service) != images.wanted(other):
+            yield Blocker(
+                f"services {other} and {service} both start {reference}, but the release had two images of that name",
+                "name another release with --to, or record this one again where both run the same image.",
+            )
+
+
+def _is_unknown(
+    project: Project, facts: HostFacts, details: TargetFacts, name: str, found: str, target: Release
+) -> bool:
+    """True where a name that both commits start by is all that speaks for an image of the application itself."""
+    now = details.current_services.get(name)
+    is_same_name = now is not None and now.image == details.services[name].image
+    by_name = image_driver.find(facts.images, details.services[name].image)
+    return (
+        name == project.migrations_service
+        and target.commit != facts.git.commit
+        and is_same_name
+        and not image_driver.is_fixed(details.services[name].image)
+        and found == by_name
+        and image_driver.pin_name(project.name, name, target.commit) not in facts.images
+    )
 
 
 def _is_pulled(project: Project, services: Mapping[str, Service]) -> bool:

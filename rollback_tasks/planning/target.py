@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rollback_tasks.drivers import images as image_driver
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Release, ReleaseStatus
@@ -33,7 +34,7 @@ def current_release(facts: HostFacts, project: Project) -> Release:
     schema = facts.database.schema if facts.database else ()
     tags = tuple(sorted(name for name, commit in facts.git.tags.items() if commit == facts.git.commit))
     for release in reversed(facts.ledger):
-        if release.commit == facts.git.commit and dict(release.images) == images:
+        if release.commit == facts.git.commit and _known_images(release, facts, project) == images:
             return Release(
                 id=release.id,
                 commit=release.commit,
@@ -47,6 +48,14 @@ def current_release(facts: HostFacts, project: Project) -> Release:
             )
     commit = facts.git.commit
     return Release(id=f"unrecorded-{commit[:7]}", commit=commit, images=images, schema=schema, names=tags)
+
+
+def _known_images(release: Release, facts: HostFacts, project: Project) -> dict[str, str]:
+    """Return service to image of a release. What a rollback built was not there yet when its lines were written: it
+    is known by the name that it was built under."""
+    pins = {service: image_driver.pin_name(project.name, service, release.commit) for service in project.app_services}
+    built = {service: facts.images[pin] for service, pin in pins.items() if pin in facts.images}
+    return {**built, **release.images}
 
 
 def choose(facts: HostFacts, current: Release, to: str | None, resolved: str | None) -> Choice:
