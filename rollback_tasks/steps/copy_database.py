@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rollback_tasks.drivers import scratch
+from rollback_tasks.drivers import containers, scratch
 from rollback_tasks.model.plan import Action, Check, Compensation, HostState
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
@@ -33,6 +33,10 @@ class CopyDatabase(BaseStep):
     def describe(self) -> str:
         """The operator's sentence."""
         return f"copy the database inside the server to {self.name}, kept for going back"
+
+    def precondition(self) -> tuple[Check, ...]:
+        """Nobody of the application writes: an engine that was restarted starts containers again."""
+        return (Check("the application is stopped", containers.are_stopped(self.project_, self.project_.app_services)),)
 
     def forward(self) -> tuple[Action, ...]:
         """End other sessions, copy, open again."""

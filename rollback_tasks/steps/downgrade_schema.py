@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from rollback_tasks.drivers import alembic_run, postgres, scratch
+from rollback_tasks.drivers import alembic_run, containers, postgres, scratch
 from rollback_tasks.drivers.alembic_run import Deployed
 from rollback_tasks.model.plan import Action, Check, Compensation, HostState
 from rollback_tasks.model.project import Project
@@ -40,8 +40,9 @@ class DowngradeSchema(BaseStep):
         return f"downgrade the schema from {', '.join(self.before) or 'base'} to {there} with the deployed image"
 
     def precondition(self) -> tuple[Check, ...]:
-        """The schema is still the one that was planned for, and the way back exists."""
+        """Nobody writes, the schema is still the one that was planned for, and the way back exists."""
         return (
+            Check("the application is stopped", containers.are_stopped(self.project_, self.project_.app_services)),
             Check("the schema is the planned one", postgres.has_schema(self.project_, self.before)),
             Check("the copy to go back to exists", scratch.has_copy(self.project_, self.run_id)),
         )
