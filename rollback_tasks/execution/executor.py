@@ -165,7 +165,8 @@ class Executor:
             if rejoined.exit_code != 0:
                 raise StepFailed("what was under way does not end", host=self.plan.host) from lost
             # Without its way back on the host a step was not begun, whatever seems to hold.
-            if not step.postcondition() or not self._has_begun(name):
+            begun = self.host.run(journal.has_begun(self.lead.project, self.lead.run_id, name))
+            if not step.postcondition() or begun.exit_code != 0:
                 self._act(name, step)
             elif not self._holds(name, step):
                 undone = "the connection broke in this step, and it was not done"
@@ -180,9 +181,6 @@ class Executor:
             return True
         self._run_led(journal.undo_one(self.lead.project, self.lead.run_id, name))
         return False
-
-    def _has_begun(self, name: str) -> bool:
-        return self.host.run(journal.has_begun(self.lead.project, self.lead.run_id, name)).exit_code == 0
 
     def _holds(self, name: str, step: Step) -> bool:
         """True where a step's postconditions hold; then it is written down as done."""
@@ -299,6 +297,4 @@ class Executor:
 
 def _readable(command: Command) -> tuple[str, ...]:
     """Return a command's words as a person may read them: a script by its values, not by its text."""
-    if command.argv[:2] == ("sh", "-c"):
-        return ("a script on the host",)
-    return command.argv
+    return ("a script on the host",) if command.argv[:2] == ("sh", "-c") else command.argv

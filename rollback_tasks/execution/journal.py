@@ -245,19 +245,6 @@ def line(event: str, *, at: str, **fields: object) -> str:
     return json.dumps({"version": 1, "event": event, "at": at, **fields}, ensure_ascii=True)
 
 
-def compensations(text: str) -> str:
-    """Given a journal's lines, return what became of its compensations in the words of ``unwind``."""
-    found = []
-    for written in text.splitlines():
-        try:
-            said = json.loads(written)
-        except ValueError:  # a torn last line
-            continue
-        if isinstance(said, dict) and said.get("event") in ("compensated", "compensation_failed"):
-            found.append(f"{said['event']} {str(said.get('step')).partition('-')[2]}")
-    return "\n".join(found)
-
-
 def unwind(project: Project, run_id: str, who: str, *, holder: str = "") -> Command:
     """Return the command that decides against the result and runs every compensation, newest first.
 

@@ -66,3 +66,16 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def compensations(text: str) -> str:
+    """Given a journal's lines, return what became of its compensations in the words of ``unwind``."""
+    found = []
+    for written in text.splitlines():
+        try:
+            said = json.loads(written)
+        except ValueError:  # a torn last line
+            continue
+        if isinstance(said, dict) and said.get("event") in ("compensated", "compensation_failed"):
+            found.append(f"{said['event']} {str(said.get('step')).partition('-')[2]}")
+    return "\n".join(found)

@@ -9,6 +9,7 @@ from rollback_tasks.errors import ConnectionLost, RollbackError, StepFailed, Unr
 from rollback_tasks.execution import journal
 from rollback_tasks.execution.gate import pass_gate
 from rollback_tasks.execution.journal import Lead
+from rollback_tasks.execution.record import compensations
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import Outcome, StepRecord, StepState
 from rollback_tasks.model.plan import Gate
@@ -151,7 +152,7 @@ class Settling:
             self.result.problem = why.brief
         said = self.host.run(journal.verdict(self.lead.project, self.lead.run_id, wait=_WAIT_FOR_OTHERS)).text
         how, _, lines = said.partition("\n")
-        self._take_note(journal.compensations(lines))
+        self._take_note(compensations(lines))
         match how:
             case "committed":
                 self.result.outcome = Outcome.DONE
