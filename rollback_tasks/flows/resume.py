@@ -26,7 +26,7 @@ from rollback_tasks.model.release import Release
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import target
 from rollback_tasks.shell import Secret
-from rollback_tasks.steps.codec import from_json
+from rollback_tasks.steps.codec import from_json, is_withheld
 
 
 def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:
@@ -170,6 +170,14 @@ def _plan(session: Session, world: World) -> tuple[HostPlan, Record] | None:
             hint=f"wait for it, or put the host back with `inv rollback.abort --host {name}`.",
             host=name,
         )
+    for number, said in enumerate(record.plan["steps"], 1):
+        if is_withheld(said) and f"{number:03d}-{said['kind']}" not in record.done:
+            raise PlanRefused(
+                f"run {run_id} had not built the target's image yet, and build arguments are not written down",
+                details="nothing was changed",
+                hint=f"put the host back with `inv rollback.abort --host {name}`, then begin anew.",
+                host=name,
+            )
     environment: tuple[tuple[str, Secret], ...] = ()
     if (container := _deployed_container(record.plan)) is not None:
         environment = containers.read_environment(host.run(containers.environment(container)).text)

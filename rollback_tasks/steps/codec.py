@@ -56,10 +56,23 @@ KINDS: Mapping[str, type[BaseStep]] = {
 
 Environment = tuple[tuple[str, Secret], ...]
 
+WITHHELD = "not written down"
+
 
 def to_json(step: Step) -> dict[str, Any]:
-    """Return a step as JSON values, tagged by its kind; secrets are left out."""
-    return {"kind": step.kind, **_plain_fields(step)}
+    """Return a step as JSON values, tagged by its kind; secrets are left out, and what may be one: build arguments."""
+    said = {"kind": step.kind, **_plain_fields(step)}
+    if isinstance(step, PrepareImages):
+        said["builds"] = {
+            name: {**build, "args": WITHHELD} if build.get("args") else build for name, build in said["builds"].items()
+        }
+    return said
+
+
+def is_withheld(said: Mapping[str, Any]) -> bool:
+    """True where what ``to_json`` wrote is not enough to do the step again."""
+    builds = said.get("builds")
+    return isinstance(builds, dict) and any(build.get("args") == WITHHELD for build in builds.values())
 
 
 def from_json(said: Mapping[str, Any], environment: Environment) -> Step:
