@@ -25,6 +25,8 @@ say checkout "$([ -d "$1" ] && git -C "$1" rev-parse --show-toplevel 2>/dev/null
 say checkout_problem "$(git -C "$1" rev-parse --show-toplevel 2>&1 >/dev/null | head -n 1)"
 say env_project "$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' "$3/.env" 2>/dev/null | tail -n 1)"
 say writable "$([ -w "$1" ] && echo yes)"
+ours='(/|\\*\\*/)?(\\.rollback/?(\\*\\*?)?|\\.\\*|\\*\\*?)[[:space:]]*'
+say in_builds "$(grep -qxE "$ours" "$1/.dockerignore" 2>/dev/null || echo yes)"
 free() {
   place=$2
   while [ ! -e "$place" ] && [ "$place" != / ]; do place=$(dirname -- "$place"); done
@@ -43,7 +45,8 @@ case $named in *'$'*) ;; *) say file_project "${named%% #*}" ;; esac
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """Answer of ``survey``. Sizes in bytes; ``problem`` says what a rollback would miss; ``env_project`` is the
-    compose project that ``.env`` names, or else the compose files; ``engine`` is the Docker engine's own id."""
+    compose project that ``.env`` names, or else the compose files; ``engine`` is the Docker engine's own id;
+    ``is_in_builds``: a ``.dockerignore`` in the folder does not keep the tool's own files out of an image."""
 
     tools: Tools
     now: float
@@ -52,6 +55,7 @@ class Survey:
     engine: str = ""
     env_project: str = ""
     problem: str = ""
+    is_in_builds: bool = False
 
 
 def survey(folder: str, backup_folder: str, files: Sequence[str] = ()) -> Command:
@@ -91,6 +95,7 @@ def read_survey(text: str) -> Survey:
         engine=said.get("engine", ""),
         env_project=(said.get("env_project") or said.get("file_project", "")).strip().strip("'\""),
         problem=_missing(said, tools),
+        is_in_builds=bool(said.get("in_builds")),
     )
 
 

@@ -114,6 +114,7 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         unfinished=unfinished,
         clock_skew=found.now - clock.now(),
         identity=f"{found.engine} {project.folder}",
+        is_in_builds=found.is_in_builds,
     )
     resolved = commit.text.strip() if to is not None and commit.exit_code == 0 else None
     return Gathered(project=project, facts=facts, services=services, resolved=resolved or None, damaged=record.damaged)

@@ -126,6 +126,7 @@ class HostFacts:
     :param unfinished: run ids whose journal has no end.
     :param clock_skew: seconds that the host's clock is ahead of the laptop's.
     :param identity: equal under two names = one deployment, named twice.
+    :param is_in_builds: an image that is built from the checkout may get the tool's own files, backups among them.
     """
 
     host: str
@@ -147,6 +148,7 @@ class HostFacts:
     unfinished: tuple[str, ...] = ()
     clock_skew: float = 0.0
     identity: str = ""
+    is_in_builds: bool = False
 
     def service_containers(self, service: str) -> tuple[Container, ...]:
         """The containers of one compose service."""

@@ -102,6 +102,12 @@ def warnings(
     if facts.git.dirty:
         shown = ", ".join(facts.git.dirty[:5]) + (" ..." if len(facts.git.dirty) > 5 else "")
         yield f"uncommitted changes in the work tree are saved first: {shown}"
+    contexts = {str(service.build.get("context", "")).rstrip("/") for service in now.values() if service.build}
+    if facts.is_in_builds and project.folder in contexts:
+        yield (
+            f"a build in {project.folder} can copy the backups in .rollback into an image (`COPY . .`): "
+            "add a line .rollback to its .dockerignore"
+        )
     before, after = now.get(project.db_service), then.get(project.db_service)
     if before and after and before.image != after.image:
         yield f"the database's image differs ({before.image}, then {after.image}); the database service is left alone"

@@ -106,3 +106,24 @@ def test_a_pull_is_held_back_on_the_way_there_and_on_the_way_back(tmp_path: Path
     words = compose.revive(project, [gone], is_pulled=True).argv
     said = subprocess.run(words, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False)
     assert said.stdout.splitlines()[-4:] == ["--force-recreate", "--pull", "never", "app"]
+
+
+@pytest.mark.parametrize(
+    ("ignored", "is_in_builds"),
+    [
+        (None, True),
+        (".git\n.env\n", True),
+        ("# .rollback\n!.rollback\nx.rollback\n", True),
+        (".rollback\n", False),
+        (".git\n/.rollback/\r\n", False),
+        ("**/.rollback", False),
+        ("*\n!app\n", False),
+    ],
+)
+def test_backups_can_get_into_an_image_unless_they_are_ignored(
+    checkout: Path, ignored: str | None, is_in_builds: bool
+) -> None:
+    if ignored is not None:
+        (checkout / ".dockerignore").write_bytes(ignored.encode())
+    found = read_survey(HOST.run(survey(str(checkout), f"{checkout}/backups")).text)
+    assert found.is_in_builds == is_in_builds

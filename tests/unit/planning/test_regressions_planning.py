@@ -93,3 +93,16 @@ def test_an_enabled_subscription_forbids_a_downgrade_and_nothing_else() -> None:
         )
     ]
     assert list(guards.blockers(facts, a_project(), code_only(), ())) == []
+
+
+def test_backups_that_a_build_could_copy_into_an_image_are_told_of() -> None:
+    services = {"app": Service(image="comic-pile", build={"context": "/srv/comicpile"})}
+    below = {"app": Service(image="comic-pile", build={"context": "/srv/comicpile/src"})}
+    told = (
+        "a build in /srv/comicpile can copy the backups in .rollback into an image (`COPY . .`): "
+        "add a line .rollback to its .dockerignore"
+    )
+    facts = some_facts(3, is_in_builds=True)
+    assert list(guards.warnings(facts, a_project(), code_only(), (services, services))) == [told]
+    assert list(guards.warnings(facts, a_project(), code_only(), (below, below))) == []
+    assert list(guards.warnings(some_facts(3), a_project(), code_only(), (services, services))) == []
