@@ -75,6 +75,7 @@ class Command:
     :param secret_stdin: text for the program's standard input, before ``stdin``; a newline is added.
     :param timeout: seconds after which the host itself ends the program.
     :param ok_codes: exit codes that are no failure.
+    :param place: the inventory name of another host that it belongs to; empty = the host that it is given to.
     """
 
     argv: tuple[str, ...]
@@ -86,6 +87,12 @@ class Command:
     secret_stdin: Secret | None = None
     timeout: float = 60.0
     ok_codes: frozenset[int] = frozenset({0})
+    place: str = ""
+
+    @property
+    def needs_input(self) -> bool:
+        """True where something has to be written to its standard input."""
+        return bool(self.stdin or self.secret_env or self.secret_stdin is not None)
 
 
 def script(
@@ -99,6 +106,7 @@ def script(
     secret_stdin: Secret | None = None,
     timeout: float = 60.0,
     ok_codes: frozenset[int] = frozenset({0}),
+    place: str = "",
 ) -> Command:
     """Return a command that runs the fixed POSIX script ``body`` with ``args`` as ``$1``, ``$2``..."""
     return Command(
@@ -111,6 +119,7 @@ def script(
         secret_stdin=secret_stdin,
         timeout=timeout,
         ok_codes=ok_codes,
+        place=place,
     )
 
 
@@ -203,7 +212,7 @@ def standalone(command: Command) -> str:
 
     :raises ValueError: where it needs standard input or a secret; a file on the host must hold neither.
     """
-    if command.stdin or command.secret_env or command.secret_stdin is not None:
+    if command.needs_input:
         raise ValueError("a script that stays on the host takes no input")
     lines = ["#!/bin/sh", "LC_ALL=C", "export LC_ALL"]
     if command.cwd is not None:
@@ -242,11 +251,14 @@ def batch(commands: Sequence[Command], *, token: str) -> Command:
     not accepted. ``unbatch`` reads its answer.
 
     :param token: a word that no output holds (make it random).
-    :raises ValueError: where a command needs standard input.
+    :raises ValueError: where a command needs standard input, or two belong to different hosts.
     """
+    places = {command.place for command in commands}
+    if len(places) > 1:
+        raise ValueError(f"the commands of a batch belong to different hosts: {sorted(places)}")
     lines = [_BATCH]
     for command in commands:
-        if command.stdin or command.secret_env or command.secret_stdin is not None:
+        if command.needs_input:
             raise ValueError("a command in a batch takes no input")
         codes = " ".join(str(code) for code in sorted(command.ok_codes))
         limit = str(max(1, round(command.timeout)))
@@ -255,6 +267,7 @@ def batch(commands: Sequence[Command], *, token: str) -> Command:
         argv=("sh", "-c", "\n".join(lines), "rollback", token),
         effect=max((command.effect for command in commands), default=Effect.READ),
         timeout=sum(command.timeout for command in commands) + 15,
+        place=next(iter(places), ""),
     )
 
 

@@ -141,6 +141,7 @@ def wire(options: Options) -> Wired:
     laptop = LocalLaptop(state_folder(os.environ))
     writer = _ReportWriter(inventory=inventory, laptop=laptop, operator=operator, reason=options.reason)
     world = World(
+        hosts=inventory.hosts,
         connect=_Connector(),
         read_only=ReadOnlyHost,
         laptop=laptop,

@@ -10,10 +10,14 @@ from rollback_tasks.shell import Secret
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseConfig:
-    """The application's database inside the ``db_service`` container."""
+    """The application's database inside the ``db_service`` container.
+
+    :param host: inventory name of the host whose container serves it; None = the host itself.
+    """
 
     name: str
     user: str
+    host: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,7 @@ DATABASE = Section(
     {
         "name": Key("name of the application's database", _DATABASE),
         "user": Key("its owner", _DATABASE),
+        "host": Key("the inventory host that serves it, where that is another one", nullable(_NAME), None),
     }
 )
 
@@ -208,7 +209,21 @@ def _hosts(value: Any, defaults: Mapping[str, Any], spot: Spot) -> dict[str, dic
     if not found and len(spot.problems) == known:
         spot.wrong("should name at least one host")
     _check_distinct(found, spot)
+    _check_database_hosts(found, spot)
     return found
+
+
+def _check_database_hosts(hosts: Mapping[str, Mapping[str, Any]], spot: Spot) -> None:
+    """The host that serves a shared database is one of the inventory, and serves it itself."""
+    for name, keys in hosts.items():
+        there = keys["database"]["host"]
+        place = spot.key(name).key("database").key("host")
+        if not isinstance(there, str):
+            continue
+        if there not in hosts:
+            place.wrong(f"{shown(there)} is no host of this inventory{did_you_mean(there, hosts)}")
+        elif there == name or hosts[there]["database"]["host"] is not None:
+            place.wrong(f"{shown(there)} should be another host, which serves the database itself")
 
 
 def _check_services(keys: Mapping[str, Any], spot: Spot) -> None:

@@ -101,8 +101,8 @@ def dump(project: Project, *, name: str, run_id: str, commit: str, timeout: floa
     """
     return script(
         _DUMP,
-        project.name,
-        project.db_service,
+        project.database_site.project,
+        project.database_site.service,
         project.database_user,
         project.database,
         project.backup_folder,
@@ -112,6 +112,7 @@ def dump(project: Project, *, name: str, run_id: str, commit: str, timeout: floa
         _SESSION,
         effect=Effect.WRITE,
         timeout=timeout,
+        place=project.database_site.place,
     )
 
 
@@ -125,7 +126,8 @@ want=$(sed -n 's/^"sha256": "\\([0-9a-f]*\\)",$/\\1/p' "$1.manifest.json")
 def has_level(project: Project, name: str, level: BackupLevel) -> Command:
     """Return the check that the backup stands at ``level`` and its bytes are those of the manifest."""
     place = f"{project.backup_folder}/{name}"
-    return script(_HAS_LEVEL, place, level.value, effect=Effect.READ, timeout=600)
+    at = project.database_site.place
+    return script(_HAS_LEVEL, place, level.value, effect=Effect.READ, timeout=600, place=at)
 
 
 _END_LEFTOVERS = (
@@ -147,8 +149,8 @@ def end_leftovers(project: Project, *, name: str, run_id: str) -> Command:
     backup stays."""
     return script(
         _END_LEFTOVERS,
-        project.name,
-        project.db_service,
+        project.database_site.project,
+        project.database_site.service,
         project.database_user,
         project.backup_folder,
         name,
@@ -156,15 +158,17 @@ def end_leftovers(project: Project, *, name: str, run_id: str) -> Command:
         project.side_database,
         effect=Effect.WRITE,
         timeout=120,
+        place=project.database_site.place,
     )
 
 
-def manifests(folder: str) -> Command:
-    """Return the command that prints every manifest of a backup folder, one after the other."""
+def manifests(project: Project) -> Command:
+    """Return the command that prints every manifest of the backup folder, one after the other."""
     return script(
         'for file in "$1"/*.manifest.json; do [ ! -e "$file" ] || { cat "$file"; printf "\\0"; }; done',
-        folder,
+        project.backup_folder,
         effect=Effect.READ,
+        place=project.database_site.place,
     )
 
 

@@ -67,13 +67,14 @@ def keep_before(project: Project, run_id: str) -> Command:
     into the run's folder: checking there takes nothing from the live one."""
     inner = check(project, database=scratch_name(project.database, run_id))
     body = 'file=$1; shift; umask 077; "$@" >"$file.partial" && mv "$file.partial" "$file"'
-    return script(body, _file(project, run_id), *inner.argv, effect=Effect.WRITE, timeout=1800)
+    return script(body, _file(project, run_id), *inner.argv, effect=Effect.WRITE, timeout=1800, place=inner.place)
 
 
 def before(project: Project, run_id: str) -> Command:
     """Return the command that prints what ``keep_before`` wrote; nothing where it did not."""
-    return script('[ ! -e "$1" ] || cat "$1"', _file(project, run_id), effect=Effect.READ)
+    at = project.database_site.place
+    return script('[ ! -e "$1" ] || cat "$1"', _file(project, run_id), effect=Effect.READ, place=at)
 
 
 def _file(project: Project, run_id: str) -> str:
-    return f"{project.run_folder(run_id)}/consistency-before"
+    return f"{project.database_site.run_folder(run_id)}/consistency-before"

@@ -74,8 +74,8 @@ def sql(
     variables = [word for name, value in values for word in ("-v", f"{name}={value}")]
     return script(
         (AWAIT_DB if waits else FIND_DB) + _SQL,
-        project.name,
-        project.db_service,
+        project.database_site.project,
+        project.database_site.service,
         project.database_user,
         project.database if database is None else database,
         text,
@@ -84,6 +84,7 @@ def sql(
         effect=effect,
         timeout=timeout,
         ok_codes=ok_codes,
+        place=project.database_site.place,
     )
 
 
@@ -137,8 +138,9 @@ def facts(project: Project) -> Command:
 
 def free_space(project: Project) -> Command:
     """Return the command that prints the KiB free where the data directory lies."""
-    names = (project.name, project.db_service)
-    return script(_FREE, *names, effect=Effect.READ, timeout=30, ok_codes=frozenset(range(124)))
+    at = project.database_site
+    every = frozenset(range(124))
+    return script(_FREE, at.project, at.service, effect=Effect.READ, timeout=30, ok_codes=every, place=at.place)
 
 
 def read_facts(text: str, free_kib: str, container: str) -> DatabaseFacts:

@@ -99,8 +99,8 @@ def prove(project: Project, *, backup: str, run_id: str, timeout: float) -> Comm
     the manifest, and raises the backup's level to ``restored``."""
     return script(
         _RESTORE,
-        project.name,
-        project.db_service,
+        project.database_site.project,
+        project.database_site.service,
         project.database_user,
         project.database,
         scratch_name(project.database, run_id),
@@ -111,6 +111,7 @@ def prove(project: Project, *, backup: str, run_id: str, timeout: float) -> Comm
         project.side_database,
         effect=Effect.WRITE,
         timeout=timeout,
+        place=project.database_site.place,
     )
 
 
@@ -243,8 +244,8 @@ def swap_back(project: Project, run_id: str, *, marker: str) -> Command:
 def _shut(project: Project, run_id: str, body: str, *, marker: str, effect: Effect, timeout: float) -> Command:
     return script(
         _WITH_SHUT,
-        project.name,
-        project.db_service,
+        project.database_site.project,
+        project.database_site.service,
         project.database_user,
         project.database,
         copy_name(project.database, run_id),
@@ -255,6 +256,7 @@ def _shut(project: Project, run_id: str, body: str, *, marker: str, effect: Effe
         project.side_database,
         effect=effect,
         timeout=timeout,
+        place=project.database_site.place,
     )
 
 
@@ -294,4 +296,4 @@ def drop_copy(project: Project, run_id: str, *, marker: str) -> Command:
         timeout=180,
         waits=True,
     )
-    return script(_DROP_COPY, marker, *drop.argv, effect=Effect.WRITE, timeout=190)
+    return script(_DROP_COPY, marker, *drop.argv, effect=Effect.WRITE, timeout=190, place=drop.place)

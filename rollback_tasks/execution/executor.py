@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rollback_tasks.errors import CommandFailed, CommandTimedOut, ConnectionLost, RollbackError, StepFailed
+from rollback_tasks.errors import CommandFailed, ConnectionLost, RollbackError, StepFailed
 from rollback_tasks.execution import journal
-from rollback_tasks.execution.asking import ask
+from rollback_tasks.execution.asking import all_hold
 from rollback_tasks.execution.fetching import fetch
 from rollback_tasks.execution.gate import pass_gate
 from rollback_tasks.execution.heartbeat import Heartbeat
 from rollback_tasks.execution.interruption import Interrupted, Interruption
 from rollback_tasks.execution.journal import Lead
+from rollback_tasks.execution.meeting import Meeting
+from rollback_tasks.execution.pending import Pending
 from rollback_tasks.execution.settling import Fenced, Performed, Settling
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import Outcome, StepRecord, StepState
-from rollback_tasks.model.plan import Compensation, Fetch, Gate, HostPlan, Step
+from rollback_tasks.model.plan import Compensation, Fetch, Gate, HostPlan, Meet, Step
 from rollback_tasks.ports import Clock, EventSink, Host, Laptop
 from rollback_tasks.shell import Command, standalone
 
@@ -33,6 +35,9 @@ class Executor:
     :param health_after: the gate that the restored host has to pass; None where it was not healthy before.
     :param plan_text: the plan as JSON, so that another laptop can go on with it.
     :param mirror: path of the journal on the laptop.
+    :param database_lead: of the run's folder on the host that serves the database, where that is another one and this
+        host's plan changes it.
+    :param meeting: of the hosts that share the database; None where the host is alone.
     :param completed: steps that an earlier process did, when a run is resumed.
     :param begun: the step that it had begun; empty where there is none.
     """
@@ -48,13 +53,15 @@ class Executor:
     mirror: str
     health_after: Gate | None
     interruption: Interruption
+    database_lead: Lead | None = None
+    meeting: Meeting | None = None
     plan_text: str = "{}"
     is_resumed: bool = False
     completed: frozenset[str] = frozenset()
     begun: str = ""
     _is_open: bool = False
     _down_since: float | None = None
-    _heartbeat: Heartbeat | None = None
+    _heartbeats: list[Heartbeat] = field(default_factory=list)
     _result: Performed = field(default_factory=Performed)
 
     def perform(self) -> Performed:
@@ -70,19 +77,19 @@ class Executor:
             self._commit()
         except (RollbackError, KeyboardInterrupt) as error:
             self._put_back(error)
-        except Exception as error:  # noqa: BLE001
-            # A bug of ours must not leave the host half way; it is shown after the host is back.
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not leave the host half way; it is shown later
             self._result.bug = error
             self._put_back(StepFailed(f"a bug in this program: {type(error).__name__}", host=self.plan.host))
         finally:
-            self._stop_heartbeat()
+            self._stop_heartbeats()
         return self._result
 
     def _open(self) -> bool:
         """Make or take the run on the host; False where somebody else has it."""
         if not self.is_resumed:
             first = self._line("opened", host=self.plan.host)
-            self.host.run(self.lead.open_run(first, self.plan_text))
+            for lead in self._leads():
+                self.host.run(lead.open_run(first, self.plan_text))
         else:
             done = self.host.run(self.lead.take(self._line("resumed", host=self.plan.host)))
             if done.exit_code == journal.BUSY:
@@ -93,22 +100,33 @@ class Executor:
                 self._settling().report_host(Fenced("the run is led or decided by somebody else"))
                 return False
         self._is_open = True
-        self._heartbeat = Heartbeat(self.host, self.lead)
+        self._heartbeats = [Heartbeat(self.host, lead) for lead in self._leads()]
         return True
+
+    def _leads(self) -> tuple[Lead, ...]:
+        """The run's folders, that of the database first: what it is undone with has to stand before the rest acts."""
+        return (self.lead,) if self.database_lead is None else (self.database_lead, self.lead)
 
     def _commit(self) -> None:
         last = self._line("settled", outcome="done")
         try:
-            self._run_fenced(self.lead.commit(last))
+            for lead in self._leads():
+                self._run_fenced(lead.commit(last))
         except ConnectionLost:
             # The answer was lost, not necessarily the decision: it is taken now, or the host says which it was.
             self._rejoin_connection()
             try:
-                self._run_fenced(self.lead.commit(last))
+                for lead in self._leads():
+                    if not self._is_committed(lead):
+                        self._run_fenced(lead.commit(last))
             except Fenced as fenced:
                 self._settling().report_host(None)
                 if self._result.outcome is not Outcome.DONE:
                     self._result.problem = fenced.brief
+
+    def _is_committed(self, lead: Lead) -> bool:
+        said = self.host.run(journal.verdict(lead.project, lead.run_id, wait=0, at=lead.at)).text
+        return said.partition("\n")[0] == "committed"
 
     def _line(self, event: str, **fields: object) -> str:
         """Return a journal line and mirror it on the laptop."""
@@ -146,7 +164,8 @@ class Executor:
     def _cut(self) -> None:
         """End what is under way on the host; the step then fails, and what was done is undone."""
         try:
-            self.host.run(journal.end_session(self.lead.project, self.lead.run_id))
+            for lead in self._leads():
+                self.host.run(journal.end_session(lead.project, lead.run_id, lead.at))
         except RollbackError as error:
             self.sink.emit(events.Note(self.plan.host, f"what is under way could not be ended: {error.brief}"))
 
@@ -159,11 +178,12 @@ class Executor:
         except ConnectionLost as lost:
             self.sink.emit(events.Note(self.plan.host, f"{lost.brief}; connecting again to look"))
             self._rejoin_connection()
-            rejoined = self.host.run(self.lead.rejoin(limit=1800))
-            if rejoined.exit_code == journal.FENCED:
-                raise Fenced("the host decided while the connection was gone", host=self.plan.host) from lost
-            if rejoined.exit_code != 0:
-                raise StepFailed("what was under way does not end", host=self.plan.host) from lost
+            for lead in self._leads():
+                rejoined = self.host.run(lead.rejoin(limit=1800))
+                if rejoined.exit_code == journal.FENCED:
+                    raise Fenced("the host decided while the connection was gone", host=self.plan.host) from lost
+                if rejoined.exit_code != 0:
+                    raise StepFailed("what was under way does not end", host=self.plan.host) from lost
             # Without its way back on the host a step was not begun, whatever seems to hold.
             begun = self.host.run(journal.has_begun(self.lead.project, self.lead.run_id, name))
             if not step.postcondition() or begun.exit_code != 0:
@@ -184,9 +204,7 @@ class Executor:
 
     def _holds(self, name: str, step: Step) -> bool:
         """True where a step's postconditions hold; then it is written down as done."""
-        checks = [check.command for check in step.postcondition()]
-        answers = ask(self.host, checks)
-        is_done = len(answers) == len(checks) and answers[-1].exit_code in checks[-1].ok_codes
+        is_done = all_hold(self.host, [check.command for check in step.postcondition()])
         if is_done:
             self._run_fenced(self.lead.append(self._line("done", step=name)))
         return is_done
@@ -196,28 +214,31 @@ class Executor:
         undo = step.compensation()
         text = standalone(undo.command) if isinstance(undo, Compensation) else ""
         begun = self._line("started", step=name, says=step.describe(), undo=undo.says)
-        pending: list[tuple[str, Command]] = [("", self.lead.begin(name=name, undo=text, begun=begun))]
-        pending += [(f"no longer true: {check.says}", check.command) for check in step.precondition()]
+        is_there = isinstance(undo, Compensation) and bool(undo.command.place) and self.database_lead is not None
+        pending = Pending(self.host)
+        if self.database_lead is not None:
+            pending.add(self.database_lead.begin(name=name, undo=text if is_there else "", begun=begun))
+        pending.add(self.lead.begin(name=name, undo="" if is_there else text, begun=begun))
+        pending.check(step.precondition(), "no longer true")
         for action in step.forward():
+            if isinstance(action, Command) and not action.needs_input:
+                pending.add(action)
+                continue
+            pending.flush()
             match action:
                 case Command():
-                    if action.stdin or action.secret_env or action.secret_stdin is not None:
-                        self._flush(pending)
-                        self._run_led(action)
-                        pending.append(("", self.lead.hold()))
-                    else:
-                        pending.append(("", action))
+                    self._run_led(action)
                 case Fetch():
-                    self._flush(pending)
                     fetch(action, self.host, self.laptop)
-                    pending.append(("", self.lead.hold()))
                 case Gate():
-                    self._flush(pending)
                     self._pass(action)
-                    pending.append(("", self.lead.hold()))
-        pending += [(f"not true afterwards: {check.says}", check.command) for check in step.postcondition()]
-        pending.append(("", self.lead.append(self._line("done", step=name))))
-        self._flush(pending)
+                case Meet():
+                    if self.meeting is not None:
+                        self.meeting.arrive(action.point, self.plan.host, self.interruption.check)
+            pending.add(self.lead.hold())
+        pending.check(step.postcondition(), "not true afterwards")
+        pending.add(self.lead.append(self._line("done", step=name)))
+        pending.flush()
 
     def _run_led(self, command: Command) -> None:
         """Run a command that cannot travel with others, only while the run is still ours."""
@@ -236,40 +257,19 @@ class Executor:
         if self._down_since is not None and self._result.downtime is None:
             self._result.downtime = passed.first_good - self._down_since
 
-    def _flush(self, pending: list[tuple[str, Command]]) -> None:
-        """Run what is pending in one round trip; raise for the first that failed."""
-        if not pending:
-            return
-        answers = ask(self.host, [command for _, command in pending])
-        said, command = pending[min(len(answers), len(pending)) - 1]
-        count = len(pending)
-        pending.clear()
-        if not answers:
-            raise StepFailed("the host did not answer the step's script", host=self.plan.host)
-        last = answers[-1]
-        if last.exit_code not in command.ok_codes:
-            if last.exit_code == journal.FENCED:
-                raise Fenced("another decision was taken on the host while this run was away", host=self.plan.host)
-            if last.exit_code == 124:
-                raise CommandTimedOut(f"a command ran longer than {command.timeout:g} s", host=self.plan.host)
-            failed = CommandFailed(_readable(command), last.exit_code, last.error_text, host=self.plan.host)
-            raise StepFailed(said or failed.brief, details=failed.details, host=self.plan.host) from failed
-        if len(answers) < count:
-            raise StepFailed("the step's script ended early", host=self.plan.host)
-
-    def _stop_heartbeat(self) -> None:
-        if self._heartbeat is not None:
-            self._heartbeat.stop()
-            self._heartbeat = None
+    def _stop_heartbeats(self) -> None:
+        for heartbeat in self._heartbeats:
+            heartbeat.stop()
+        self._heartbeats = []
 
     def _rejoin_connection(self) -> None:
         """Connect again, for as long as the host would wait for us and a little longer.
 
         :raises ConnectionLost: it does not come back.
         """
-        self._stop_heartbeat()
+        self._stop_heartbeats()
         self.host = self._settling().reconnected()
-        self._heartbeat = Heartbeat(self.host, self.lead)
+        self._heartbeats = [Heartbeat(self.host, lead) for lead in self._leads()]
 
     def _settling(self) -> Settling:
         return Settling(
@@ -279,12 +279,15 @@ class Executor:
             clock=self.clock,
             sink=self.sink,
             lead=self.lead,
+            database_lead=self.database_lead,
             health_after=self.health_after if self._down_since is not None else None,
             down_since=self._down_since,
             result=self._result,
         )
 
     def _put_back(self, error: BaseException) -> None:
+        if self.meeting is not None:
+            self.meeting.fail(self.plan.host)
         settling = self._settling()
         if not self._is_open and not self.is_resumed:
             settling.nothing_done(error)
@@ -293,8 +296,3 @@ class Executor:
         self.host = settling.host
         if isinstance(error, Interrupted):
             self._result.was_interrupted = True
-
-
-def _readable(command: Command) -> tuple[str, ...]:
-    """Return a command's words as a person may read them: a script by its values, not by its text."""
-    return ("a script on the host",) if command.argv[:2] == ("sh", "-c") else command.argv

@@ -15,12 +15,12 @@ def fetch(action: Fetch, host: Host, laptop: Laptop) -> None:
 
     :raises StepFailed: what arrived is not what the manifest says; no file that looks good is left.
     """
-    manifest = host.run(_cat(f"{action.path}.manifest.json", timeout=60)).stdout
+    manifest = host.run(_cat(f"{action.path}.manifest.json", action.place, timeout=60)).stdout
     want = str(json.loads(manifest)["sha256"])
     dump = f"{action.local_path}.dump"
     if laptop.digest(dump) != want:
         with laptop.receive(dump) as receiver:
-            host.pull(_cat(f"{action.path}.dump", timeout=24 * 3600), receiver.write)
+            host.pull(_cat(f"{action.path}.dump", action.place, timeout=24 * 3600), receiver.write)
             if receiver.sha256 != want:
                 raise StepFailed(
                     "the backup arrived damaged",
@@ -31,5 +31,5 @@ def fetch(action: Fetch, host: Host, laptop: Laptop) -> None:
     laptop.write(f"{action.local_path}.manifest.json", manifest)
 
 
-def _cat(path: str, *, timeout: float) -> Command:
-    return Command(argv=("cat", "--", path), effect=Effect.READ, timeout=timeout)
+def _cat(path: str, place: str, *, timeout: float) -> Command:
+    return Command(argv=("cat", "--", path), effect=Effect.READ, timeout=timeout, place=place)

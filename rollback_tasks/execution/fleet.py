@@ -28,7 +28,7 @@ class FleetResult:
 
 def run_fleet(
     waves: Sequence[Sequence[str]],
-    work: Mapping[str, Callable[[], Performed]],
+    work: Mapping[str, Callable[[], Mapping[str, Performed]]],
     *,
     parallel: int,
     max_failures: int,
@@ -38,13 +38,13 @@ def run_fleet(
 ) -> FleetResult:
     """Work on every host; never more than ``parallel`` at once, and none after too many failed.
 
-    :param work: host to what is to be done there; it never raises.
+    :param work: host to what is to be done there, and what became of every host that it was done for; never raises.
     :param failed_before: hosts that already count against ``max_failures``.
     :param ended: called, in this thread, for every host as it ends.
     """
     result = FleetResult()
     failed = failed_before
-    answers: queue.SimpleQueue[tuple[str, Performed]] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Mapping[str, Performed]] = queue.SimpleQueue()
     try:
         for wave in waves:
             waiting = list(wave)
@@ -59,11 +59,12 @@ def run_fleet(
                     result.is_stopped = True
                     waiting.clear()
                 if running:
-                    name, performed = answers.get()
+                    found = answers.get()
                     running -= 1
-                    failed += performed.outcome is not Outcome.DONE
-                    result.done[name] = performed
-                    ended(name, performed)
+                    for name, performed in found.items():
+                        failed += performed.outcome is not Outcome.DONE
+                        result.done[name] = performed
+                        ended(name, performed)
     except KeyboardInterrupt:
         # The threads are daemons: leaving ends them, their signs of life with them, and the guards take over.
         result.is_left = True
@@ -72,5 +73,22 @@ def run_fleet(
     return result
 
 
-def _start(name: str, work: Callable[[], Performed], answers: queue.SimpleQueue[tuple[str, Performed]]) -> None:
-    threading.Thread(target=lambda: answers.put((name, work())), name=f"host {name}", daemon=True).start()
+def _start(
+    name: str, work: Callable[[], Mapping[str, Performed]], answers: queue.SimpleQueue[Mapping[str, Performed]]
+) -> None:
+    threading.Thread(target=lambda: answers.put(work()), name=f"host {name}", daemon=True).start()
+
+
+def together(work: Mapping[str, Callable[[], Performed]]) -> Mapping[str, Performed]:
+    """Work on several hosts at the same time, as they wait for each other; return what became of each."""
+    found: dict[str, Performed] = {}
+
+    def one(name: str) -> None:
+        found[name] = work[name]()
+
+    threads = [threading.Thread(target=one, args=(name,), name=f"host {name}", daemon=True) for name in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {name: found[name] for name in work}

@@ -73,20 +73,20 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         git.state(project.folder),
         lock.reading(project.state_folder),
         ledger.read(project.state_folder),
-        backup.manifests(project.backup_folder),
         images.listing(),
         containers.containers(project.name),
         compose.config(project),
+        git.resolve(project.folder, to if to is not None else "HEAD"),
+        backup.manifests(project),
         postgres.facts(project),
         postgres.free_space(project),
-        git.resolve(project.folder, to if to is not None else "HEAD"),
     ]
     answers = ask(host, commands)
     if len(answers) < len(commands) or answers[-1].exit_code not in commands[-1].ok_codes:
         last = answers[-1] if answers else Completed(exit_code=-1)
         words = commands[max(0, len(answers) - 1)].argv[:1]
         raise CommandFailed(words, last.exit_code, last.error_text, host=host.name)
-    tree, locked, releases, dumps, pictures, running, config, database, room, commit = answers
+    tree, locked, releases, pictures, running, config, commit, dumps, database, room = answers
     owner, unfinished = lock.read(locked.text)
     record = ledger.parse(releases.text)
     services, compose_problem = _services(config, project)

@@ -57,6 +57,7 @@ class Settling:
     clock: Clock
     sink: EventSink
     lead: Lead
+    database_lead: Lead | None = None
     health_after: Gate | None
     down_since: float | None
     result: Performed
@@ -128,6 +129,8 @@ class Settling:
             )
 
     def _unwind(self, who: str = "laptop") -> None:
+        # The database first: the application that comes back has to find what it left.
+        self._unwind_database()
         done = self.host.run(journal.unwind(self.lead.project, self.lead.run_id, who, holder=self.lead.holder))
         self._take_note(done.text)
         match done.exit_code:
@@ -146,6 +149,17 @@ class Settling:
             case _:
                 self.report_host(None)
 
+    def _unwind_database(self) -> None:
+        """Undo the run's share on the host that serves the database, also where its result was already committed."""
+        there = self.database_lead
+        if there is None:
+            return
+        done = self.host.run(journal.unwind(there.project, there.run_id, "undo", at=there.at))
+        self._take_note(done.text)
+        if done.exit_code == journal.NOT_ALL_UNDONE:
+            problem = f"the database could not be put back; see {there.folder}/undo on {there.place}"
+            self._strand(problem, f"then `inv rollback.abort --host {there.place},{self.name}`.")
+
     def report_host(self, why: Fenced | None) -> None:
         """Wait until the run is settled by whoever decided, and report what the host says."""
         if why is not None:
@@ -158,6 +172,7 @@ class Settling:
                 self.result.outcome = Outcome.DONE
             case "restored":
                 self.result.details = "the guard on the host, or another laptop, put the host back"
+                self._unwind_database()
                 self._restored()
             case "undecided":
                 self._unwind()
@@ -184,6 +199,8 @@ class Settling:
     def _restored(self) -> None:
         """The host counts as restored when it answers as it did before."""
         result = self.result
+        if result.outcome is Outcome.STRANDED:
+            return
         result.outcome = Outcome.RESTORED
         if self.health_after is None:
             return

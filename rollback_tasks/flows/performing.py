@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from rollback_tasks.drivers import consistency
+from rollback_tasks.drivers import consistency, containers
 from rollback_tasks.errors import RollbackError
 from rollback_tasks.execution import lock
 from rollback_tasks.execution.executor import Executor
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.journal import Lead
+from rollback_tasks.execution.meeting import Meeting
 from rollback_tasks.execution.record import Record
 from rollback_tasks.execution.settling import Performed, Settling
 from rollback_tasks.flows.reports import backup_of, described
-from rollback_tasks.flows.session import Session, stamp
+from rollback_tasks.flows.session import Session, connected, stamp
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import HostReport, Outcome
@@ -35,24 +37,32 @@ def executor(
     *,
     was_healthy: bool,
     record: Record | None = None,
+    meeting: Meeting | None = None,
+    leads_database: bool = True,
 ) -> Executor:
     """Return what performs a host's plan.
 
     :param record: of the run that is gone on with; None for a new one.
+    :param meeting: of the hosts that share the database.
+    :param leads_database: this host's plan holds the database's steps.
     """
+    lead = Lead(
+        project=session.project,
+        run_id=plan_run(plan, request),
+        holder=secrets.token_hex(8),
+        lease=session.config.guard.lease,
+    )
+    site = session.project.site
     return Executor(
         plan=plan,
         host=session.host,
-        reconnect=lambda: world.connect(session.config),
+        reconnect=lambda: connected(session.config, world),
         laptop=world.laptop,
         clock=world.clock,
         sink=world.sink,
-        lead=Lead(
-            project=session.project,
-            run_id=plan_run(plan, request),
-            holder=secrets.token_hex(8),
-            lease=session.config.guard.lease,
-        ),
+        lead=lead,
+        database_lead=replace(lead, at=site) if site is not None and leads_database else None,
+        meeting=meeting,
         stamp=stamp,
         mirror=f"runs/{plan_run(plan, request)}/{session.config.name}.jsonl",
         health_after=_gate(session) if was_healthy else None,
@@ -77,17 +87,25 @@ def perform(performer: Executor, session: Session) -> Performed:
 
 
 def undo(
-    session: Session, performed: Performed, request: RollbackRequest, world: World, *, was_healthy: bool
+    session: Session,
+    performed: Performed,
+    request: RollbackRequest,
+    world: World,
+    *,
+    was_healthy: bool,
+    leads_database: bool = True,
 ) -> Performed:
     """Take a committed run back. Never raises."""
     performed.steps = list(performed.steps)
+    lead = Lead(project=session.project, run_id=request.run_id, holder="", lease=session.config.guard.lease)
     settling = Settling(
         name=session.config.name,
         host=session.host,
-        reconnect=lambda: world.connect(session.config),
+        reconnect=lambda: connected(session.config, world),
         clock=world.clock,
         sink=world.sink,
-        lead=Lead(project=session.project, run_id=request.run_id, holder="", lease=session.config.guard.lease),
+        lead=lead,
+        database_lead=replace(lead, at=session.project.site) if session.project.site and leads_database else None,
         health_after=_gate(session) if was_healthy else None,
         down_since=None,
         result=performed,
@@ -113,7 +131,7 @@ def report(
     is_done = performed.outcome is Outcome.DONE
     problem = "\n".join(part for part in (performed.problem, performed.details) if part)
     left = described(plan.current)
-    reached = (_goal(plan) if is_done else None) or left
+    reached = (_goal(plan, _running(session, plan)) if is_done else None) or left
     return HostReport(
         host=session.config.name,
         outcome=performed.outcome,
@@ -127,6 +145,15 @@ def report(
         hint=performed.hint or None,
         warnings=_compared(session, plan_run(plan, request)) if is_done else (),
     )
+
+
+def _running(session: Session, plan: HostPlan) -> Mapping[str, str | None] | None:
+    """Return what really runs, by digest: an image that was built in the run has a name only in the plan."""
+    try:
+        found = containers.read_containers(session.host.run(containers.containers(session.project.name)).text)
+    except RollbackError:
+        return plan.end.running if plan.end else None
+    return {c.service: c.image for c in found if c.service in session.project.app_services}
 
 
 def _compared(session: Session, run_id: str) -> tuple[str, ...]:
@@ -154,11 +181,10 @@ def _compared(session: Session, run_id: str) -> tuple[str, ...]:
     return tuple(told)
 
 
-def _goal(plan: HostPlan) -> dict[str, Any] | None:
-    """Return what the host is once the plan was performed; None where the plan does not say."""
+def _goal(plan: HostPlan, images: Mapping[str, str | None] | None) -> dict[str, Any] | None:
+    """Return what the host is once the plan was performed, with these images; None where the plan does not say."""
     if plan.target is None or plan.verdict is None:
         return None
-    images = plan.end.running if plan.end else None
     return described(plan.target, schema=plan.verdict.target, images=images)
 
 
@@ -177,7 +203,7 @@ def _plan_text(plan: HostPlan, request: RollbackRequest, *, was_healthy: bool) -
         "host": plan.host,
         "was_healthy": was_healthy,
         "current": described(plan.current),
-        "target": _goal(plan),
+        "target": _goal(plan, plan.end.running if plan.end else None),
         "verdict": plan.verdict.kind.value if plan.verdict else None,
         "steps": [to_json(step) for step in plan.steps],
     }

@@ -18,11 +18,13 @@ from rollback_tasks.model.verdict import Verdict
 from rollback_tasks.planning import target
 from rollback_tasks.planning.migrations import count_targets, decide, differences
 from rollback_tasks.planning.planner import TargetFacts, plan_host
+from rollback_tasks.planning.sequence import Share
 
 
-def plan_session(session: Session, request: RollbackRequest, world: World) -> HostPlan:
+def plan_session(session: Session, request: RollbackRequest, world: World, share: Share | None = None) -> HostPlan:
     """Return the plan of a host; only READ commands are run.
 
+    :param share: its part where several of the hosts share one database.
     :raises UsageError: ``--to`` names nothing that the host knows.
     """
     facts, project = session.facts, session.project
@@ -33,7 +35,39 @@ def plan_session(session: Session, request: RollbackRequest, world: World) -> Ho
     details = TargetFacts(current_services=session.gathered.services)
     if choice.release is not None and not choice.stays_because:
         details = _look(session, choice.release, world)
-    return plan_host(request, project, session.settings, facts, current, choice, details)
+    plan = plan_host(request, project, session.settings, facts, current, choice, details, share)
+    return _with_all_writers(plan, session, world, share)
+
+
+def _with_all_writers(plan: HostPlan, session: Session, world: World, share: Share | None) -> HostPlan:
+    """Block a plan that would change the database under hosts that nobody named."""
+    there = session.config.database.host
+    known = {session.config.name, *(share.others if share else ())}
+    others = [
+        name
+        for name, config in world.hosts.items()
+        if there is not None and config.database.host == there and name not in known
+    ]
+    if not others or plan.verdict is None or not plan.verdict.commands:
+        return plan
+    named = ",".join(sorted({*known, *others}))
+    blocker = Blocker(
+        f"{', '.join(others)} writes to the same database and would lose its schema",
+        f"take all of them back together: --host {named}",
+    )
+    return replace(plan, blockers=(*plan.blockers, blocker), steps=())
+
+
+def groups(sessions: Sequence[Session]) -> list[tuple[str, ...]]:
+    """Return the hosts in groups that share one database, each group in the order of the inventory; a host that
+    shares none is a group of its own."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for session in sessions:
+        config = session.config
+        there = config.database.host
+        key = ("alone", config.name) if there is None else ("shared", there, config.database.name)
+        found.setdefault(key, []).append(config.name)
+    return [tuple(names) for names in found.values()]
 
 
 def plan_all(
@@ -45,23 +79,43 @@ def plan_all(
     """
     _named_once(sessions)
 
-    def attempt(session: Session) -> HostPlan | RollbackError:
+    def attempt(session: Session, share: Share | None) -> HostPlan | RollbackError:
         try:
             if session.facts.lock is not None:
                 raise lock.held(session.facts.host, session.facts.lock)
             if session.facts.unfinished:
                 raise lock.unfinished_run(session.facts.host, session.facts.unfinished)
-            return plan_session(session, request, world)
+            return plan_session(session, request, world, share)
         except RollbackError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
-        results = dict(zip([s.config.name for s in sessions], pool.map(attempt, sessions), strict=True))
+    def plan(chosen: Sequence[Session]) -> dict[str, HostPlan | RollbackError]:
+        shares = _shares(chosen)
+        names = [session.config.name for session in chosen]
+        with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            return dict(zip(names, pool.map(attempt, chosen, [shares.get(name) for name in names]), strict=True))
+
+    results = plan(sessions)
+    # Who needs nothing has no part in a group: the others are planned again without it.
+    idle = {name for name, result in results.items() if isinstance(result, HostPlan) and result.is_noop}
+    rest = [session for session in sessions if session.config.name not in idle]
+    if idle and _shares(rest) != {name: s for name, s in _shares(sessions).items() if name not in idle}:
+        results |= plan(rest)
     for result in results.values():
         if isinstance(result, UsageError):
             raise result
     plans = {name: result for name, result in results.items() if isinstance(result, HostPlan)}
     return _same_target(plans, request), {n: r for n, r in results.items() if isinstance(r, RollbackError)}
+
+
+def _shares(sessions: Sequence[Session]) -> dict[str, Share]:
+    """Return the part of every host that shares its database with another one."""
+    return {
+        name: Share(others=tuple(other for other in group if other != name), leads=name == group[0])
+        for group in groups(sessions)
+        if len(group) > 1
+        for name in group
+    }
 
 
 def _named_once(sessions: Sequence[Session]) -> None:

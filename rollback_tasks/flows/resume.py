@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -80,7 +80,7 @@ def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World
                 was_healthy=bool(record.plan.get("was_healthy")),
                 record=record,
             )
-            work[name] = partial(performing.perform, performer, session)
+            work[name] = partial(_alone, name, partial(performing.perform, performer, session))
         with world.catching(interruption.request):
             result = run_fleet(
                 (tuple(work),),
@@ -114,6 +114,10 @@ def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World
     report = RunReport(task=request.task, run_id=request.run_id, hosts=hosts, next=following)
     world.sink.emit(events.RunDone(report))
     return report
+
+
+def _alone(name: str, work: Callable[[], Performed]) -> dict[str, Performed]:
+    return {name: work()}
 
 
 def _told(
@@ -168,6 +172,13 @@ def _plan(session: Session, world: World) -> tuple[HostPlan, Record] | None:
             f"run {run_id} is led by another laptop, whose last sign of life holds for {record.seconds_left} s more",
             details="nothing was changed",
             hint=f"wait for it, or put the host back with `inv rollback.abort --host {name}`.",
+            host=name,
+        )
+    if any(step["kind"] == "meet_others" for step in record.plan["steps"]):
+        raise PlanRefused(
+            f"run {run_id} takes several hosts that share a database; it can only be undone",
+            details="nothing was changed",
+            hint=f"`inv rollback.abort` with the same hosts, and {project.database_site.place}.",
             host=name,
         )
     for number, said in enumerate(record.plan["steps"], 1):

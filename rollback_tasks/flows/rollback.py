@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.errors import Declined, PlanRefused, RollbackError, UsageError
 from rollback_tasks.execution import lock
-from rollback_tasks.execution.fleet import FleetResult, run_fleet
+from rollback_tasks.execution.fleet import FleetResult, run_fleet, together
 from rollback_tasks.execution.interruption import Interruption
+from rollback_tasks.execution.meeting import Meeting
+from rollback_tasks.execution.places import Places
 from rollback_tasks.execution.settling import Performed
 from rollback_tasks.flows import performing
-from rollback_tasks.flows.planned import plan_all
+from rollback_tasks.flows.planned import groups, plan_all
 from rollback_tasks.flows.reports import planned
 from rollback_tasks.flows.session import Session, close_all, look_again, open_all, stamp, untouched
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
 from rollback_tasks.model.plan import Plan
+from rollback_tasks.model.project import Project
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning.waves import waves
+from rollback_tasks.ports import Host
 
 
 def full(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:
@@ -67,6 +71,8 @@ class _Run:
         self.configs = configs
         self.sessions = {session.config.name: session for session in sessions}
         self.world = world
+        self.locked: list[tuple[Host, Project]] = []
+        self.leaders: set[str] = set()
         self.plans, refused = plan_all(sessions, request, world)
         self.errors = {**errors, **refused}
         self.reports: dict[str, HostReport] = {
@@ -101,10 +107,9 @@ class _Run:
         try:
             self._perform(going)
         finally:
-            for name in going:
-                # The lock of a stranded host stays: the next command there has to be one that settles it.
-                if self.reports[name].outcome is not Outcome.STRANDED:
-                    performing.unlock(self.sessions[name], self.request.run_id, self.world)
+            stranded = [name for name in going if self.reports[name].outcome is Outcome.STRANDED]
+            sites = [self.sessions[name].project.database_site.place for name in stranded]
+            self._unlock({*stranded, *sites})
         return self.report()
 
     def _failed_before(self) -> int:
@@ -133,36 +138,41 @@ class _Run:
             raise Declined("declined", details="nothing was changed")
 
     def _lock_all(self, going: Sequence[str]) -> None:
-        """Lock all hosts or none, then look again: a plan that no longer fits is refused."""
-        taken: list[Session] = []
+        """Lock all hosts or none, also those that serve a shared database, then look again: a plan that no longer fits
+        is refused."""
+        sessions = [self.sessions[name] for name in sorted(going)]
         try:
-            for name in sorted(going):
-                session = self.sessions[name]
-                lock.take(session.host, session.project, self.request, stamp(self.world.clock.now()))
-                taken.append(session)
-            for session in taken:
+            for host, project in _lockables(sessions):
+                lock.take(host, project, self.request, stamp(self.world.clock.now()))
+                self.locked.append((host, project))
+            for session in sessions:
                 _still_fits(session, look_again(session.config, session.host, self.world))
         except BaseException:
-            for session in taken:
-                performing.unlock(session, self.request.run_id, self.world)
+            self._unlock(())
             raise
+
+    def _unlock(self, stranded: Collection[str]) -> None:
+        """Give the locks back, but for those of ``stranded`` hosts: the next command there has to settle them."""
+        for host, project in self.locked:
+            if host.name in stranded:
+                continue
+            try:
+                lock.release(host, project, self.request.run_id)
+            except RollbackError as error:
+                told = f"the lock could not be given back ({error.brief}): `inv lock.release --host {host.name}`"
+                self.world.sink.emit(events.Note(host.name, told))
 
     def _perform(self, going: Sequence[str]) -> None:
         """Canary, batches, budget; then, where it was asked for, take back what was switched."""
         interruption = Interruption()
-        work = {}
-        for name in going:
-            session = self.sessions[name]
-            performer = performing.executor(
-                session,
-                self.plans[name],
-                self.request,
-                self.world,
-                interruption,
-                was_healthy=session.facts.is_healthy,
-            )
-            work[name] = partial(performing.perform, performer, session)
-        order = waves(going, canary=self.request.canary, batch=self.request.batch)
+        units = [unit for unit in groups([self.sessions[name] for name in going]) if unit]
+        work: dict[str, Callable[[], Mapping[str, Performed]]] = {}
+        self.leaders = {unit[0] for unit in units}
+        for unit in units:
+            meeting = Meeting(unit) if len(unit) > 1 else None
+            members = {name: self._work(name, interruption, meeting, leads=name == unit[0]) for name in unit}
+            work[unit[0]] = partial(together, members)
+        order = waves([unit[0] for unit in units], canary=self.request.canary, batch=self.request.batch)
         with self.world.catching(interruption.request):
             result = run_fleet(
                 order,
@@ -182,6 +192,23 @@ class _Run:
         if bugs:
             raise bugs[0]
 
+    def _work(
+        self, name: str, interruption: Interruption, meeting: Meeting | None, *, leads: bool
+    ) -> Callable[[], Performed]:
+        """Return what performs one host's plan."""
+        session = self.sessions[name]
+        performer = performing.executor(
+            session,
+            self.plans[name],
+            self.request,
+            self.world,
+            interruption,
+            was_healthy=session.facts.is_healthy,
+            meeting=meeting,
+            leads_database=leads,
+        )
+        return partial(performing.perform, performer, session)
+
     def _ended(self, name: str, performed: Performed) -> None:
         report = performing.report(self.sessions[name], self.plans[name], performed, self.request, self.world)
         self.reports[name] = report
@@ -195,7 +222,14 @@ class _Run:
                 was_healthy = session.facts.is_healthy
                 self._ended(
                     name,
-                    performing.undo(session, performed, self.request, self.world, was_healthy=was_healthy),
+                    performing.undo(
+                        session,
+                        performed,
+                        self.request,
+                        self.world,
+                        was_healthy=was_healthy,
+                        leads_database=name in self.leaders,
+                    ),
                 )
 
     def _left_out(self, name: str, result: FleetResult) -> HostReport:
@@ -247,3 +281,14 @@ def _still_fits(before: Session, now: Session) -> None:
             hint="run the command again: it plans anew.",
             host=old.host,
         )
+
+
+def _lockables(sessions: Sequence[Session]) -> list[tuple[Host, Project]]:
+    """Return every host to lock with the project that its lock lies in, each once."""
+    found: dict[str, tuple[Host, Project]] = {}
+    for session in sessions:
+        found[session.config.name] = (session.host, session.project)
+        site = session.project.site
+        if site is not None and isinstance(session.host, Places):
+            found.setdefault(site.place, (session.host.at(site.place), replace(session.project, folder=site.folder)))
+    return list(found.values())

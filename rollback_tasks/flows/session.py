@@ -5,16 +5,17 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.errors import ExitCode, RollbackError, UsageError
 from rollback_tasks.execution.gather import Gathered, default_project_name, first_look, gather
+from rollback_tasks.execution.places import Places
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.outcome import HostReport, Outcome
-from rollback_tasks.model.project import Project
+from rollback_tasks.model.project import Project, Site
 from rollback_tasks.planning.sequence import Settings
 from rollback_tasks.ports import Host
 
@@ -59,11 +60,26 @@ def open_session(config: HostConfig, world: World, *, to: str | None = None) -> 
     :raises Unreachable: no connection.
     :raises PlanRefused: the host lacks a tool.
     """
-    host = world.connect(config)
+    host = connected(config, world)
     try:
         return look_again(config, host, world, to=to)
     except BaseException:
         host.close()
+        raise
+
+
+def connected(config: HostConfig, world: World) -> Host:
+    """Return a connection to a host, together with one to the host that serves its database where that is another.
+
+    :raises Unreachable: one of them does not answer.
+    """
+    own = world.connect(config)
+    if config.database.host is None:
+        return own
+    try:
+        return Places(own, {config.database.host: world.connect(world.hosts[config.database.host])})
+    except BaseException:
+        own.close()
         raise
 
 
@@ -74,6 +90,16 @@ def look_again(config: HostConfig, host: Host, world: World, *, to: str | None =
     beside = posixpath.dirname(posixpath.join(folder, config.compose_files[0]))
     watched = world.read_only(host)
     found = first_look(watched, folder, backups, config.compose_files)
+    site = None
+    if isinstance(host, Places) and config.database.host is not None:
+        there = world.hosts[config.database.host]
+        base = there.project_dir.rstrip("/") or "/"
+        backups = posixpath.join(base, there.backups.remote_dir)
+        seen = first_look(world.read_only(host.at(there.name)), base, backups, there.compose_files)
+        found = replace(found, backup_free_bytes=seen.backup_free_bytes)
+        near = posixpath.dirname(posixpath.join(base, there.compose_files[0]))
+        name = there.compose_project or default_project_name(near, seen.env_project)
+        site = Site(place=there.name, project=name, service=there.db_service, folder=base)
     project = Project(
         folder=folder,
         compose=found.tools.compose,
@@ -88,6 +114,7 @@ def look_again(config: HostConfig, host: Host, world: World, *, to: str | None =
         migrations_folder=config.migrations.directory or "",
         backup_folder=backups,
         remote=config.git.remote,
+        site=site,
     )
     gathered = gather(watched, project, found, health_url=config.health.url, clock=world.clock, to=to)
     return Session(config=config, host=host, gathered=gathered)

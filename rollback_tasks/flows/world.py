@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from rollback_tasks.shell import Secret
 class World:
     """The ports of one run.
 
+    :param hosts: every host of the inventory.
     :param connect: a connection to a host; raises Unreachable.
     :param read_only: the same host, refusing whatever is not READ.
     :param save_report: writes the report for people and returns its path; None where it could not.
@@ -24,6 +25,7 @@ class World:
     :param hide: from now on this value is masked in everything that is shown or saved.
     """
 
+    hosts: Mapping[str, HostConfig]
     connect: Callable[[HostConfig], Host]
     read_only: Callable[[Host], Host]
     laptop: Laptop

@@ -23,11 +23,13 @@ class Check:
 class Fetch:
     """Copy a backup (dump and manifest) from the host to the laptop and compare the hash with the manifest.
 
-    Both are paths without ending. A dump that is already there whole is not copied again; its manifest is.
+    Both are paths without ending; ``place`` as of a Command. A dump that is already there whole is not copied again;
+    its manifest is.
     """
 
     path: str
     local_path: str
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,14 @@ class Gate:
     watch: Command | None = None
 
 
-Action = Command | Fetch | Gate
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """Wait until every host that shares the database has come to ``point``."""
+
+    point: str
+
+
+Action = Command | Fetch | Gate | Meet
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,33 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a project's database is served.
+
+    :param place: inventory name of that host; empty = the project's own host.
+    :param project: compose project there, and ``service`` its database service.
+    :param folder: absolute path of the checkout there.
+    """
+
+    place: str
+    project: str
+    service: str
+    folder: str
+
+    def run_folder(self, run_id: str) -> str:
+        """The folder of one run there."""
+        return f"{self.folder}/.rollback/runs/{run_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """One compose project on one host.
 
     :param folder: absolute path of the checkout that holds the compose files.
     :param compose: the words that start compose, ``docker compose`` or ``docker-compose``.
     :param name: compose project name; always passed, so that both generations agree on it.
-    :param backup_folder: absolute path on the host.
+    :param backup_folder: absolute path on the host that serves the database.
+    :param site: the other host that serves the database; None where this one does.
     :param migrations_folder: where the inventory says that the migration scripts are; empty = alembic.ini says it.
     """
 
@@ -29,6 +49,12 @@ class Project:
     migrations_folder: str
     backup_folder: str
     remote: str
+    site: Site | None = None
+
+    @property
+    def database_site(self) -> Site:
+        """Where the database is served: another host, or this one."""
+        return self.site or Site(place="", project=self.name, service=self.db_service, folder=self.folder)
 
     @property
     def side_database(self) -> str:

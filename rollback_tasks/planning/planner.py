@@ -18,7 +18,7 @@ from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict
 from rollback_tasks.planning import guards, sequence
 from rollback_tasks.planning.migrations import unaccepted
-from rollback_tasks.planning.sequence import Images, Settings
+from rollback_tasks.planning.sequence import Images, Settings, Share
 from rollback_tasks.planning.target import Choice, is_same
 
 
@@ -46,6 +46,7 @@ def plan_host(
     current: Release,
     choice: Choice,
     details: TargetFacts,
+    share: Share | None = None,
 ) -> HostPlan:
     """Return the plan of one host; what forbids it stands in ``blockers``."""
     plan = HostPlan(host=facts.host, current=current, database=project.database)
@@ -56,7 +57,7 @@ def plan_host(
     plan = replace(plan, target=target, verdict=verdict)
     if choice.stays_because:
         return replace(plan, noop_reason=choice.stays_because)
-    pictures, missing = _images(project, facts, target, details)
+    pictures, missing = _images(project, facts, current, target, details)
     reached = {service: pictures.wanted(service) for service in pictures.pins}
     if verdict is not None and not missing and not pictures.builds and facts.is_healthy:
         settled = replace(target, schema=verdict.target)
@@ -97,6 +98,7 @@ def plan_host(
         deployed=details.deployed,
         settings=settings,
         accepted=request.accepted_losses,
+        share=share,
         ledger_lines=ledger_lines(request, current, target, verdict, reached),
     )
     start = start_state(project, facts, pictures)
@@ -157,7 +159,7 @@ def release_id(commit: str, now: float) -> str:
 
 
 def _images(
-    project: Project, facts: HostFacts, target: Release, details: TargetFacts
+    project: Project, facts: HostFacts, current: Release, target: Release, details: TargetFacts
 ) -> tuple[Images, tuple[Blocker, ...]]:
     """Return where each app service's image comes from: the recorded one by digest, else one built from the
     target's commit under a name that says so."""
@@ -180,6 +182,9 @@ def _images(
             continue
         references[name] = service.image
         recorded = target.images.get(name, "")
+        if not recorded and target.commit == current.commit:
+            # What runs was made from that very commit: nothing has to be built again.
+            recorded = current.images.get(name, "")
         by_commit = image_driver.pin_name(project.name, name, target.commit)
         found = facts.images.get(recorded) or facts.images.get(by_commit)
         # What a digest in the compose file names is started, whatever was recorded.

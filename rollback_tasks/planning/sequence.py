@@ -18,6 +18,7 @@ from rollback_tasks.steps.backup_database import BackupDatabase
 from rollback_tasks.steps.checkout_release import CheckoutRelease
 from rollback_tasks.steps.copy_database import CopyDatabase
 from rollback_tasks.steps.downgrade_schema import DowngradeSchema
+from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.prepare_images import PrepareImages
 from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
 from rollback_tasks.steps.pull_backup import PullBackup
@@ -68,6 +69,18 @@ class Settings:
     local_backups: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A host's part where several share one database.
+
+    :param others: the other hosts of the group.
+    :param leads: True for the one host whose plan holds the database's steps.
+    """
+
+    others: tuple[str, ...]
+    leads: bool
+
+
 def meant(facts: HostFacts, references: Mapping[str, str]) -> dict[str, str]:
     """Return service to the image id that its reference means on the host now, where it means one."""
     found = {service: image_driver.find(facts.images, name) for service, name in references.items()}
@@ -87,6 +100,7 @@ def full(
     settings: Settings,
     accepted: frozenset[str],
     ledger_lines: tuple[str, ...],
+    share: Share | None = None,
 ) -> tuple[Step, ...]:
     """Return the steps of a full rollback (SPEC: order of a full rollback).
 
@@ -94,13 +108,18 @@ def full(
     anything is taken away; the schema goes back before the code does, by the deployed image.
     """
     assert facts.database is not None
+    changes_database = share is None or share.leads
     size = facts.database.size_bytes
     backup = f"{project.database}-{run_id}"
-    marker = f"{project.run_folder(run_id)}/schema-changed"
+    marker = f"{project.database_site.run_folder(run_id)}/schema-changed"
     old = tuple(c for c in facts.containers if c.service in project.app_services)
     running = {service: images.wanted(service) for service in project.app_services}
     before_images = meant(facts, images.references)
     movable = {service: name for service, name in images.references.items() if not image_driver.is_fixed(name)}
+
+    def meet(point: str, *, is_down: bool) -> list[Step]:
+        return [] if share is None else [MeetOthers(point=point, others=share.others, is_down=is_down)]
+
     steps: list[Step] = [
         SaveEvidence(project_=project, run_id=run_id),
         PrepareImages(
@@ -111,28 +130,35 @@ def full(
             reached=images.reached,
             builds=images.builds,
         ),
-        BackupDatabase(project_=project, run_id=run_id, name=backup, commit=current.commit, size_bytes=size),
-        PullBackup(project_=project, name=backup, local_folder=settings.local_backups),
-        SaveCheckout(project_=project, run_id=run_id, target=target.commit, changed=len(facts.git.dirty)),
-        ProveBackup(project_=project, run_id=run_id, name=backup, local_folder=settings.local_backups, size_bytes=size),
     ]
-    if verdict.commands and deployed is not None:
-        steps.append(
-            RehearseDowngrade(
-                project_=project,
-                run_id=run_id,
-                deployed=deployed,
-                commands=verdict.commands,
-                live=verdict.current,
-                after=verdict.target,
-                accepted=accepted,
+    save = SaveCheckout(project_=project, run_id=run_id, target=target.commit, changed=len(facts.git.dirty))
+    if changes_database:
+        local = settings.local_backups
+        steps += [
+            BackupDatabase(project_=project, run_id=run_id, name=backup, commit=current.commit, size_bytes=size),
+            PullBackup(project_=project, name=backup, local_folder=local),
+            save,
+            ProveBackup(project_=project, run_id=run_id, name=backup, local_folder=local, size_bytes=size),
+        ]
+        if verdict.commands and deployed is not None:
+            steps.append(
+                RehearseDowngrade(
+                    project_=project,
+                    run_id=run_id,
+                    deployed=deployed,
+                    commands=verdict.commands,
+                    live=verdict.current,
+                    after=verdict.target,
+                    accepted=accepted,
+                )
             )
-        )
-    steps += [
-        DropScratch(project_=project, run_id=run_id),
-        StopServices(project_=project, old=old, is_pulled=images.is_pulled_now),
-    ]
-    if verdict.commands and deployed is not None:
+        steps.append(DropScratch(project_=project, run_id=run_id))
+    else:
+        steps.append(save)
+    steps += meet("prepared", is_down=False)
+    steps.append(StopServices(project_=project, old=old, is_pulled=images.is_pulled_now))
+    steps += meet("stopped", is_down=True)
+    if changes_database and verdict.commands and deployed is not None:
         steps += [
             CopyDatabase(project_=project, run_id=run_id, marker=marker, size_bytes=size),
             DowngradeSchema(
@@ -145,6 +171,7 @@ def full(
                 marker=marker,
             ),
         ]
+    steps += meet("changed", is_down=True)
     steps += [
         CheckoutRelease(
             project_=project,
@@ -176,6 +203,7 @@ def full(
             soak=settings.health_soak,
         ),
         VerifyRelease(project_=project, commit=target.commit, images=images.pins, schema=verdict.target),
+        *meet("healthy", is_down=True),
         RecordRelease(project_=project, run_id=run_id, left=current.label, lines=ledger_lines),
     ]
     return tuple(steps)

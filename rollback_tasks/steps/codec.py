@@ -19,6 +19,7 @@ from rollback_tasks.steps.base import BaseStep
 from rollback_tasks.steps.checkout_release import CheckoutRelease
 from rollback_tasks.steps.copy_database import CopyDatabase
 from rollback_tasks.steps.downgrade_schema import DowngradeSchema
+from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.prepare_images import PrepareImages
 from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
 from rollback_tasks.steps.pull_backup import PullBackup
@@ -40,6 +41,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
         CopyDatabase,
         DowngradeSchema,
         DropScratch,
+        MeetOthers,
         PrepareImages,
         ProveBackup,
         PullBackup,

@@ -49,7 +49,7 @@ class DowngradeSchema(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Mark, then downgrade."""
-        mark = script(_MARK, self.marker, effect=Effect.WRITE)
+        mark = script(_MARK, self.marker, effect=Effect.WRITE, place=self.project_.database_site.place)
         return (
             mark,
             *(

@@ -33,7 +33,7 @@ class ProveBackup(BaseStep):
         remote = f"{self.project_.backup_folder}/{self.name}"
         return (
             scratch.prove(self.project_, backup=self.name, run_id=self.run_id, timeout=timeout),
-            Fetch(remote, f"{self.local_folder}/{self.name}"),
+            Fetch(remote, f"{self.local_folder}/{self.name}", self.project_.database_site.place),
             consistency.keep_before(self.project_, self.run_id),
         )
 

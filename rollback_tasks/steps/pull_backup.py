@@ -30,7 +30,7 @@ class PullBackup(BaseStep):
         """The dump, then its manifest."""
         remote = f"{self.project_.backup_folder}/{self.name}"
         local = f"{self.local_folder}/{self.name}"
-        return (Fetch(remote, local),)
+        return (Fetch(remote, local, self.project_.database_site.place),)
 
     def compensation(self) -> Compensation | Keep:
         """A backup more does no harm."""
