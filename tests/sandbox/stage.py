@@ -293,10 +293,11 @@ class Stage:
         shell's `case`), run the shell text ``then`` before it, or ``is_after`` it. `exit 1` in it makes the client
         fail."""
         act = f'/usr/bin/docker "$@"; code=$?; {then}; exit $code' if is_after else then
+        spaced = pattern.replace(" ", "\\ ")
         trap = f"""\
 #!/bin/bash
 case "$*" in
-  {pattern})
+  {spaced})
     exec 9>>/run/fault.calls; flock 9
     echo x >&9
     number=$(wc -l </run/fault.calls)
@@ -306,10 +307,14 @@ esac
 exec /usr/bin/docker "$@"
 """
         self.root(
-            "cat >/usr/local/bin/docker && chmod 755 /usr/local/bin/docker; rm -f /run/fault.calls; "
-            ": >/run/fault.calls; chmod 666 /run/fault.calls",
+            "cat >/run/fault.trap && bash -n /run/fault.trap && : >/run/fault.calls && chmod 666 /run/fault.calls && "
+            "install -m 755 /run/fault.trap /usr/local/bin/docker",
             stdin=trap.encode(),
         )
+
+    def disarm(self) -> None:
+        """Take the trap away."""
+        self.root("rm -f /usr/local/bin/docker")
 
     @contextmanager
     def root_waits(self, act: str) -> Iterator[str]:
