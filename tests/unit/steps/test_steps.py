@@ -12,9 +12,11 @@ from rollback_tasks.model.facts import GitFacts, HostFacts
 from rollback_tasks.model.plan import Check, Compensation, Fetch, Gate, HostPlan, HostState, Keep, Step
 from rollback_tasks.model.verdict import Verdict, VerdictKind
 from rollback_tasks.planning.planner import plan_host
+from rollback_tasks.planning.sequence import Share
 from rollback_tasks.planning.target import choose, current_release
 from rollback_tasks.shell import Command, Effect, standalone
 from rollback_tasks.steps.codec import KINDS
+from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.switch_images import SwitchImages
 from tests.builders import (
     RUN,
@@ -37,7 +39,9 @@ DIRTY = replace(some_facts(3), git=GitFacts(commit=commit(3), branch="main", dir
 UNRECORDED = a_release(2, images={}, id="v2", recorded_at="", names=("v2",))
 
 
-def plan(facts: HostFacts, verdict: Verdict, to: str | None = None, **changes: object) -> HostPlan:
+def plan(
+    facts: HostFacts, verdict: Verdict, to: str | None = None, share: Share | None = None, **changes: object
+) -> HostPlan:
     current = current_release(facts, PROJECT)
     choice = choose(facts, current, to, commit(2) if to else None)
     made = plan_host(
@@ -48,6 +52,7 @@ def plan(facts: HostFacts, verdict: Verdict, to: str | None = None, **changes: o
         current,
         choice,
         details(verdict, **changes),
+        share,
     )
     assert made.blockers == ()
     return made
@@ -73,9 +78,18 @@ PLANS = {
         services=FIXED,
     ),
 }
-STEPS: dict[str, Step] = {step.kind: step for step in PLANS["to be built"].steps} | {
-    step.kind: step for step in PLANS["downgrade"].steps
+SHARED = {
+    f"{'leads' if leads else 'follows on'} a shared database": plan(
+        some_facts(3), a_verdict(), share=Share(others=("prod2", "prod3"), leads=leads)
+    )
+    for leads in (True, False)
 }
+PLANS |= SHARED
+STEPS: dict[str, Step] = (
+    {step.kind: step for step in SHARED["follows on a shared database"].steps}
+    | {step.kind: step for step in PLANS["to be built"].steps}
+    | {step.kind: step for step in PLANS["downgrade"].steps}
+)
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -88,7 +102,9 @@ def test_the_steps_of_a_plan_end_at_its_end(name: str) -> None:
     assert state == made.end
     assert made.target is not None
     assert made.verdict is not None
-    assert (state.checkout, state.schema) == (made.target.commit, made.verdict.target)
+    assert state.checkout == made.target.commit
+    if not name.startswith("follows"):
+        assert state.schema == made.verdict.target
     assert None not in state.running.values()
     assert state.kept
 
@@ -141,6 +157,12 @@ SAYS = {
     "verify_release": "verify what really runs: image digests, commit, schema",
     "record_release": "mark r3 as bad in the ledger of releases",
 }
+MEETS = {
+    "prepared": "wait until prod2, prod3 are prepared too",
+    "stopped": "wait until prod2, prod3 are stopped too",
+    "changed": "wait until prod2, prod3 are done with the database too",
+    "healthy": "wait until prod2, prod3 are healthy too",
+}
 UNDOES: dict[str, Compensation | Keep | str] = {
     "save_evidence": Keep(f"the evidence stays in /srv/comicpile/.rollback/runs/{RUN}/evidence"),
     "prepare_images": Keep("pinned images stay pinned"),
@@ -168,6 +190,24 @@ def test_a_step_says_what_it_does_and_how_it_is_undone(kind: str) -> None:
     undo = step.compensation()
     assert step.describe() == SAYS[kind]
     assert (undo.says if isinstance(undo, Compensation) else undo) == UNDOES[kind]
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_hosts_that_share_a_database_meet_before_and_after_it_is_changed(name: str) -> None:
+    meetings = [step for step in PLANS[name].steps if isinstance(step, MeetOthers)]
+    assert {step.point: step.describe() for step in meetings} == MEETS
+    assert [step.point for step in meetings] == list(MEETS)
+    assert [step.takes_service_away for step in meetings] == [False, True, True, True]
+    assert {step.compensation() for step in meetings} == {Keep("nothing was changed")}
+    alone = MeetOthers(point="prepared", others=("prod2",), is_down=False)
+    assert alone.describe() == "wait until prod2 is prepared too"
+
+
+def test_only_the_host_that_leads_changes_the_shared_database() -> None:
+    kinds = {name: {step.kind for step in made.steps} for name, made in SHARED.items()}
+    of_the_database = {"prove_backup", "rehearse_downgrade", "drop_scratch", "copy_database", "downgrade_schema"}
+    assert of_the_database <= kinds["leads a shared database"]
+    assert not of_the_database & kinds["follows on a shared database"]
 
 
 def test_a_plan_that_builds_or_saves_changes_says_so() -> None:
