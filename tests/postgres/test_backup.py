@@ -23,7 +23,7 @@ def dump(site: Site, name: str = NAME) -> None:
 
 def backups(site: Site) -> tuple[Backup, ...]:
     folder = site.project.backup_folder
-    return backup.read_manifests(site.run(backup.manifests(folder)).text, folder)
+    return backup.read_manifests(site.run(backup.manifests(site.project)).text, folder)
 
 
 def files(site: Site) -> dict[str, int]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rollback_tasks.drivers import backup
 from rollback_tasks.model.release import Backup, BackupLevel
 from rollback_tasks.transport.local import LocalHost
+from tests.builders import a_project
 
 MANIFEST = {
     "version": 1,
@@ -86,12 +87,13 @@ def test_no_text_whatever_raises(text: str) -> None:
 
 def test_every_manifest_of_a_folder_is_printed_and_nothing_else(tmp_path: Path) -> None:
     folder, host = tmp_path / "back $(x) 'ups'", LocalHost()
-    assert host.run(backup.manifests(str(folder))).text == ""
+    command = backup.manifests(a_project(str(tmp_path), backup_folder=str(folder)))
+    assert host.run(command).text == ""
     folder.mkdir()
-    assert host.run(backup.manifests(str(folder))).text == ""
+    assert host.run(command).text == ""
     for name in ("a", "b с"):
         (folder / f"{name}.manifest.json").write_text(manifest(name=name))
         (folder / f"{name}.dump").write_text("data")
     (folder / "c.manifest.json.partial").write_text(manifest(name="c"))
-    found = backup.read_manifests(host.run(backup.manifests(str(folder))).text, str(folder))
+    found = backup.read_manifests(host.run(command).text, str(folder))
     assert {made.name for made in found} == {"a", "b с"}
