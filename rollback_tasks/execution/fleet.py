@@ -45,6 +45,15 @@ def run_fleet(
     result = FleetResult()
     failed = failed_before
     answers: queue.SimpleQueue[Mapping[str, Performed]] = queue.SimpleQueue()
+    untold: dict[str, Performed] = {}
+
+    def tell(found: Mapping[str, Performed]) -> None:
+        result.done.update(found)
+        untold.update(found)
+        for name in list(untold):
+            ended(name, untold[name])
+            del untold[name]
+
     try:
         for wave in waves:
             waiting = list(wave)
@@ -59,18 +68,28 @@ def run_fleet(
                     result.is_stopped = True
                     waiting.clear()
                 if running:
-                    found = answers.get()
+                    found = _next(answers)
                     running -= 1
-                    for name, performed in found.items():
-                        failed += performed.outcome is not Outcome.DONE
-                        result.done[name] = performed
-                        ended(name, performed)
+                    failed += sum(performed.outcome is not Outcome.DONE for performed in found.values())
+                    tell(found)
     except KeyboardInterrupt:
         # The threads are daemons: leaving ends them, their signs of life with them, and the guards take over.
         result.is_left = True
+        tell({})
+        while not answers.empty():
+            tell(answers.get())
     left_out = {name for wave in waves for name in wave} - set(result.done)
     result.is_stopped = result.is_stopped or bool(left_out)
     return result
+
+
+def _next(answers: queue.SimpleQueue[Mapping[str, Performed]]) -> Mapping[str, Performed]:
+    # A signal that comes just before the wait does not end it: Ctrl-C would be heard only with the next answer.
+    while True:
+        try:
+            return answers.get(timeout=0.5)
+        except queue.Empty:
+            continue
 
 
 def _start(
