@@ -389,7 +389,7 @@ def test_laptop_and_guard_never_both_decide(
             case 0:
                 assert (said, site.lines()) == ("committed", ["do-001-stop"])
                 assert codes[1] in (journal.COMMITTED, 1)
-            case journal.FENCED:
+            case journal.FENCED | journal.BUSY:  # busy: the guard was at it for as long as the laptop waits its turn
                 assert (codes[1], said, site.lines()) == (0, "restored", ["do-001-stop", "undo-001-stop"])
             case code:
                 pytest.fail(f"commit ended with {code}")
@@ -430,7 +430,8 @@ def test_a_step_that_begins_at_the_last_moment_is_ended_before_it_is_undone(
             seen.add("renewed")
         else:
             assert (guarded, said) == (0, "restored")
-            assert stepped != 0
+            # A step that ended before the guard decided is undone as well; the laptop learns it at its next step.
+            assert stepped != 0 or lines == ["do-001-stop", "undo-001-stop"]
             assert lines in ([], ["undo-001-stop"], ["do-001-stop", "undo-001-stop"])
             seen.add("undone" if lines else "fenced")
             time.sleep(0.06)
@@ -463,7 +464,8 @@ def test_real_guards_and_laptops_meet_at_the_end_of_the_lease(made: Callable[...
         if codes[number] == 0:
             assert (said, site.lines()) == ("committed", ["do-001-stop"])
         else:
-            assert (codes[number], said) == (journal.FENCED, "restored")
+            assert said == "restored"
+            assert codes[number] in (journal.FENCED, journal.BUSY)
             assert site.lines() == ["do-001-stop", "undo-001-stop"]
 
 
