@@ -84,7 +84,9 @@ def read_config(text: str, project: Project) -> dict[str, Service]:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise MalformedAnswer("compose printed no readable configuration", details=str(error)[:500]) from error
+        # Only what is wrong: the error's own text quotes the file, which may hold a password.
+        problem = str(getattr(error, "problem", ""))
+        raise MalformedAnswer("compose printed no readable configuration", details=problem) from error
     services = document.get("services") if isinstance(document, dict) else None
     if not isinstance(services, dict):
         raise MalformedAnswer("compose printed a configuration without services")

@@ -98,7 +98,7 @@ def _mark(session: Session, request: RollbackRequest, world: World, status: Rele
         for service, image in release.images.items()
         if image in facts.images
     }
-    commands = [git.exclude(project.folder, "/.rollback/")]
+    commands = [git.exclude(project.folder, ".rollback/")]
     commands += [images.tag(pins)] if pins else []
     commands.append(ledger.append(project.state_folder, lines))
     answers = ask(session.host, commands)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from rollback_tasks.config.schema import HostConfig
+from rollback_tasks.drivers import git
 from rollback_tasks.errors import Declined, PlanRefused, RollbackError, UsageError
 from rollback_tasks.execution import lock
 from rollback_tasks.execution.fleet import FleetResult, run_fleet, together
@@ -145,6 +146,7 @@ class _Run:
             for host, project in _lockables(sessions):
                 lock.take(host, project, self.request, stamp(self.world.clock.now()))
                 self.locked.append((host, project))
+                host.run(git.exclude(project.folder, ".rollback/"))
             for session in sessions:
                 _still_fits(session, look_again(session.config, session.host, self.world))
         except BaseException:
