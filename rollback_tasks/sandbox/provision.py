@@ -70,7 +70,13 @@ _WIPE = """\
 set -e
 pkill -KILL -u deploy || true
 docker ps --all --quiet | xargs -r docker rm --force --volumes
-docker volume ls --quiet | xargs -r docker volume rm
+# A container whose removal has begun is no longer listed, and still holds its volume for a moment.
+tries=0
+until docker volume ls --quiet | xargs -r docker volume rm; do
+  tries=$((tries + 1))
+  [ "$tries" -lt 100 ] || exit 1
+  sleep 0.2
+done
 docker network prune --force
 keeper=$(docker create comicpile-base true)
 docker image prune --all --force
