@@ -29,6 +29,24 @@ def append(state_folder: str, lines: Sequence[str]) -> Command:
     return script(_APPEND, state_folder, *lines, effect=Effect.WRITE)
 
 
+# Where the run wrote nothing there is nothing to take back, and the file may well be one that cannot be written.
+_VOID = (
+    """\
+file=$1/releases.jsonl
+[ -e "$file" ] || exit 0
+grep -qF -- "\\"run_id\\": \\"$2\\"" "$file"
+case $? in 0) ;; 1) exit 0 ;; *) exit 1 ;; esac
+set -- "$1" "$3"
+"""
+    + _APPEND
+)
+
+
+def void(state_folder: str, run_id: str) -> Command:
+    """Return the command that takes back what a run wrote. Safe where it wrote nothing, and twice."""
+    return script(_VOID, state_folder, run_id, voided(run_id), effect=Effect.WRITE)
+
+
 def read(state_folder: str) -> Command:
     """Return the command that prints the ledger; nothing where there is none."""
     return script('[ ! -e "$1" ] || cat "$1"', f"{state_folder}/releases.jsonl", effect=Effect.READ)

@@ -36,6 +36,5 @@ class RecordRelease(BaseStep):
     def compensation(self) -> Compensation:
         """An append-only file is taken back by a line."""
         return Compensation(
-            "take the run's lines in the ledger back",
-            ledger.append(self.project_.state_folder, (ledger.voided(self.run_id),)),
+            "take the run's lines in the ledger back", ledger.void(self.project_.state_folder, self.run_id)
         )

@@ -139,3 +139,17 @@ def test_lines_are_appended_and_a_torn_one_is_closed_first(tmp_path: Path) -> No
     found = parse(host.run(ledger.read(folder)).text)
     assert [each.id for each in found.releases] == ["a", "b\\n%s\\c'\""]
     assert (found.damaged, file.stat().st_mode & 0o007) == (1, 0)
+
+
+def test_what_a_run_wrote_is_taken_back_and_where_it_wrote_nothing_nothing_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "releases.jsonl"
+    host = LocalHost()
+    host.run(ledger.void(str(tmp_path), "run"))
+    assert not file.exists()
+    file.write_text(seen("a", "other") + "\n")
+    host.run(ledger.void(str(tmp_path), "run"))
+    assert file.read_text() == seen("a", "other") + "\n"
+    host.run(ledger.append(str(tmp_path), (seen("b", "run"),)))
+    for _ in range(2):
+        host.run(ledger.void(str(tmp_path), "run"))
+        assert parse(file.read_text()) == Ledger((release("a"),))
