@@ -76,19 +76,23 @@ class LocalLaptop:
             opened.close()
 
     def read(self, path: str) -> bytes | None:
-        """See ``ports.Laptop``."""
-        try:
-            return self._resolve(path).read_bytes()
-        except FileNotFoundError:
-            return None
+        """See ``ports.Laptop``. Raises as ``append``."""
+        target = self._resolve(path)
+        with _as_step_failure(target, "read"):
+            try:
+                return target.read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def digest(self, path: str) -> str | None:
-        """Return a file's SHA-256 in hex, read in bounded memory; None where there is none."""
-        try:
-            with self._resolve(path).open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
-            return None
+        """Return a file's SHA-256 in hex, read in bounded memory; None where there is none. Raises as ``append``."""
+        target = self._resolve(path)
+        with _as_step_failure(target, "read"):
+            try:
+                with target.open("rb") as file:
+                    return hashlib.file_digest(file, "sha256").hexdigest()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def _resolve(self, path: str) -> Path:
         if ".." in Path(path).parts:
@@ -152,7 +156,7 @@ class LocalReceiver:
 
 
 @contextmanager
-def _as_step_failure(target: Path) -> Iterator[None]:
+def _as_step_failure(target: Path, verb: str = "write") -> Iterator[None]:
     try:
         yield
     except OSError as exc:
@@ -162,7 +166,7 @@ def _as_step_failure(target: Path) -> Iterator[None]:
                 details=f"{target} was not written; nothing of it is left",
                 hint=f"make room: `df -h {shlex.quote(str(target.parent))}`.",
             ) from exc
-        raise StepFailed(f"cannot write {target}", details=exc.strerror or str(exc)) from exc
+        raise StepFailed(f"cannot {verb} {target}", details=exc.strerror or str(exc)) from exc
 
 
 def _make_folder(folder: Path) -> None:

@@ -86,6 +86,19 @@ def test_a_path_cannot_climb(laptop: LocalLaptop, path: str) -> None:
             act()
 
 
+def test_below_a_file_there_is_nothing_and_nothing_can_be_made(laptop: LocalLaptop) -> None:
+    laptop.write("file", b"x")
+    assert (laptop.read("file/below"), laptop.digest("file/below")) == (None, None)
+    with pytest.raises(StepFailed, match="cannot write"), laptop.receive("file/below"):
+        pass
+
+
+def test_a_folder_is_no_file_and_that_is_said(laptop: LocalLaptop) -> None:
+    laptop.write("folder/x", b"x")
+    with pytest.raises(StepFailed, match="cannot read"):
+        laptop.digest("folder")
+
+
 def test_a_download_has_size_and_digest(laptop: LocalLaptop) -> None:
     with laptop.receive("x") as receiver:
         for piece in (b"one", b"", b"two"):
