@@ -92,11 +92,18 @@ def is_saved(folder: str, run_id: str) -> Command:
     return script(GIT + 'git rev-parse -q --verify "refs/rollback/$1/worktree"', run_id, effect=Effect.READ, cwd=folder)
 
 
+# git only warns where it may not remove a file that the target has not: it would stay behind as an untracked one.
 _SWITCH = (
     GIT
     + _UNHIDE
     + """\
-unhide && git checkout -q -f --detach "$1"
+goes=$(git diff-index --cached -z --no-renames --diff-filter=A --name-only "$1" | base64) || exit 1
+unhide && git checkout -q -f --detach "$1" || exit 1
+printf '%s' "$goes" | base64 -d | xargs -0 sh -c '
+for path; do
+  [ -f "$path" ] || [ -L "$path" ] || continue
+  [ -z "$(git --literal-pathspecs ls-files --others -- "$path")" ] || { echo "$path cannot be removed" >&2; exit 1; }
+done' switch
 """
 )
 
