@@ -30,6 +30,9 @@ ssh: ## against a real sshd of its own
 sandbox-test: ## against real deployment hosts
 	@$(call with,--tests) && exec pytest tests/sandbox
 
+long-test: ## many minutes on real hosts: fleets, and laptops and hosts that die at every step
+	@$(call with,--tests) && exec pytest tests/sandbox -m long
+
 bench:
 	@$(call with,--tests) && exec python -m benchmarks
 

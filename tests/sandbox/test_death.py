@@ -23,7 +23,7 @@ from rollback_tasks.transport.clock import SystemClock
 from rollback_tasks.transport.local import LocalHost
 from tests.sandbox.stage import CHECKOUT, FOLDER, Ended, Laptop, Seen, Stage, laptop, until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 
 ALL = os.environ.get("ROLLBACK_SANDBOX_ALL_CASES") == "1"
 SEED = 17

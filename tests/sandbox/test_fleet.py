@@ -18,7 +18,7 @@ import pytest
 from rollback_tasks.sandbox.sandbox import Sandbox
 from tests.sandbox.stage import FOLDER, Ended, Laptop, Seen, Stage, laptop
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.long]
 
 SIZE = 8 if os.environ.get("ROLLBACK_SANDBOX_ALL_CASES") == "1" else 4
 AT_ONCE = 3  # building and playing hosts: two processors have no more to give
