@@ -1,5 +1,5 @@
 # Thin names for commands that README shows. Each makes its environment first, where it is not there yet.
-.PHONY: demo test lint format unit postgres ssh sandbox-test bench surface lock clean
+.PHONY: demo test lint format unit postgres ssh sandbox-test bench surface lock clean long-test
 .NOTPARALLEL:
 
 with = venv=$$(tools/bootstrap $(1)) && PATH="$$venv/bin:$$PATH" && export PATH
