@@ -124,6 +124,11 @@ rm -f "$(git rev-parse --git-path index.lock)"
 unhide || exit 1
 mask=$(git cat-file commit "refs/rollback/$run/worktree" | sed -n 's/^umask //p')
 [ -z "$mask" ] || umask "$mask"
+# A file that the switch could not remove is there as it should be: known to the index, it is not written anew.
+git diff-index --cached -z --no-renames --diff-filter=D --name-only "refs/rollback/$run/worktree" | xargs -0 sh -c '
+for path; do
+  { [ ! -f "$path" ] && [ ! -L "$path" ]; } || git update-index --add -- "$path" || exit 1
+done' put || exit 1
 git read-tree -u --reset "refs/rollback/$run/worktree" || exit 1
 if git rev-parse -q --verify "refs/rollback/$run/modes" >/dev/null; then
   git cat-file blob "refs/rollback/$run/modes" | xargs -0 sh -c '
