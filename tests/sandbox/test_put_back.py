@@ -9,7 +9,7 @@ import pytest
 
 from tests.sandbox.stage import FOLDER, Ended, Laptop, Seen, Stage
 
-pytestmark = pytest.mark.timeout(240, func_only=True)
+pytestmark = [pytest.mark.timeout(240, func_only=True), pytest.mark.long]
 
 
 @pytest.fixture(autouse=True)
