@@ -191,7 +191,9 @@ def _goal(plan: HostPlan, images: Mapping[str, str | None] | None) -> dict[str, 
 def _gate(session: Session) -> Gate:
     """Return the gate that a restored host has to pass: it answers, no soak."""
     health = session.config.health
-    return gate(session.project, url=health.url, timeout=health.timeout, interval=health.interval, soak=0)
+    # A target may be given little time on purpose; what ran before gets what a busy host needs to start it again.
+    patience = max(health.timeout, 60.0)
+    return gate(session.project, url=health.url, timeout=patience, interval=health.interval, soak=0)
 
 
 def _plan_text(plan: HostPlan, request: RollbackRequest, *, was_healthy: bool) -> str:
