@@ -17,7 +17,8 @@ class FleetResult:
     """What became of the hosts that were started.
 
     :param done: in the order in which they ended.
-    :param is_stopped: True where hosts were left out because others failed, or somebody asked to stop.
+    :param is_stopped: True where more hosts failed than were allowed to, be it the last ones, or hosts were left out
+        because somebody asked to stop.
     :param is_left: the operator left at once; hosts that are not in ``done`` are still under way.
     """
 
@@ -79,7 +80,7 @@ def run_fleet(
         while not answers.empty():
             tell(answers.get())
     left_out = {name for wave in waves for name in wave} - set(result.done)
-    result.is_stopped = result.is_stopped or bool(left_out)
+    result.is_stopped = result.is_stopped or bool(left_out) or failed > max_failures
     return result
 
 

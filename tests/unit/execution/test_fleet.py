@@ -115,13 +115,20 @@ def test_none_starts_after_too_many_failed(
     result = run(hosts, waves, parallel=1, max_failures=max_failures, failed_before=failed_before)
     assert hosts.started == started
     assert list(result.done) == started
-    assert result.is_stopped == (len(started) < 5)
+    # Also where it was the last one that failed: those before it may have to be put back.
+    assert result.is_stopped == (failed_before + len(failing) > max_failures)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.RESTORED, Outcome.STRANDED, Outcome.FAILED, Outcome.LOCKED])
 def test_everything_but_done_counts_as_failed(outcome: Outcome) -> None:
     hosts = Hosts(a=outcome)
     assert list(run(hosts, [["a"], ["b"]]).done) == ["a"]
+
+
+def test_a_fleet_whose_only_wave_fails_in_part_counts_as_stopped() -> None:
+    hosts = Hosts(b=Outcome.RESTORED)
+    result = run(hosts, [["a", "b", "c"]])
+    assert (sorted(result.done), result.is_stopped) == (["a", "b", "c"], True)
 
 
 def test_those_under_way_end_in_peace_when_one_beside_them_fails() -> None:
