@@ -183,6 +183,8 @@ def _compared(session: Session, run_id: str) -> tuple[str, ...]:
 
 def _goal(plan: HostPlan, images: Mapping[str, str | None] | None) -> dict[str, Any] | None:
     """Return what the host is once the plan was performed, with these images; None where the plan does not say."""
+    if plan.goal is not None:
+        return dict(plan.goal)
     if plan.target is None or plan.verdict is None:
         return None
     return described(plan.target, schema=plan.verdict.target, images=images)

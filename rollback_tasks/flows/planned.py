@@ -1,61 +1,20 @@
-"""From a session to the plan of its host."""
+"""From sessions to the plans of their hosts, whatever the command is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from rollback_tasks.drivers.alembic_run import secret_parts
 from rollback_tasks.errors import RollbackError, UsageError
-from rollback_tasks.execution import gather_target, lock
+from rollback_tasks.execution import lock
 from rollback_tasks.flows.session import AT_ONCE, Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.plan import Blocker, HostPlan
-from rollback_tasks.model.release import Release
 from rollback_tasks.model.request import RollbackRequest
-from rollback_tasks.model.verdict import Verdict
-from rollback_tasks.planning import target
-from rollback_tasks.planning.migrations import count_targets, decide, differences
-from rollback_tasks.planning.planner import TargetFacts, plan_host
 from rollback_tasks.planning.sequence import Share
 
-
-def plan_session(session: Session, request: RollbackRequest, world: World, share: Share | None = None) -> HostPlan:
-    """Return the plan of a host; only READ commands are run.
-
-    :param share: its part where several of the hosts share one database.
-    :raises UsageError: ``--to`` names nothing that the host knows.
-    """
-    facts, project = session.facts, session.project
-    current = target.current_release(facts, project)
-    choice = target.choose(facts, current, request.to, session.gathered.resolved)
-    if choice.is_unknown:
-        raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=facts.host)
-    details = TargetFacts(current_services=session.gathered.services)
-    if choice.release is not None and not choice.stays_because:
-        details = _look(session, choice.release, world)
-    plan = plan_host(request, project, session.settings, facts, current, choice, details, share)
-    return _with_all_writers(plan, session, world, share)
-
-
-def _with_all_writers(plan: HostPlan, session: Session, world: World, share: Share | None) -> HostPlan:
-    """Block a plan that would change the database under hosts that nobody named."""
-    there = session.config.database.host
-    known = {session.config.name, *(share.others if share else ())}
-    others = [
-        name
-        for name, config in world.hosts.items()
-        if there is not None and config.database.host == there and name not in known
-    ]
-    if not others or plan.verdict is None or not plan.verdict.commands:
-        return plan
-    named = ",".join(sorted({*known, *others}))
-    blocker = Blocker(
-        f"{', '.join(others)} writes to the same database and would lose its schema",
-        f"take all of them back together: --host {named}",
-    )
-    return replace(plan, blockers=(*plan.blockers, blocker), steps=())
+PlanSession = Callable[[Session, RollbackRequest, World, Share | None], HostPlan]
 
 
 def groups(sessions: Sequence[Session]) -> list[tuple[str, ...]]:
@@ -71,10 +30,11 @@ def groups(sessions: Sequence[Session]) -> list[tuple[str, ...]]:
 
 
 def plan_all(
-    sessions: Sequence[Session], request: RollbackRequest, world: World
+    sessions: Sequence[Session], request: RollbackRequest, world: World, plan_session: PlanSession
 ) -> tuple[dict[str, HostPlan], dict[str, RollbackError]]:
     """Plan every host at once; return the plans, in the order of the inventory, and why others have none.
 
+    :param plan_session: gives the plan of one host, from READ commands, and its share where several have one database.
     :raises UsageError: ``--to`` names nothing, or one deployment is named twice.
     """
     _named_once(sessions)
@@ -143,37 +103,3 @@ def _same_target(plans: dict[str, HostPlan], request: RollbackRequest) -> dict[s
         name: replace(plan, blockers=(*plan.blockers, blocker), noop_reason="", steps=())
         for name, plan in plans.items()
     }
-
-
-def _look(session: Session, release: Release, world: World) -> TargetFacts:
-    """Ask the host for what the way to ``release`` is made of, and judge it."""
-    host = world.read_only(session.host)
-    project, facts = session.project, session.facts
-    way = gather_target.look_at(host, project, facts, release.commit)
-    for secret in secret_parts(way.deployed.environment) if way.deployed else ():
-        world.hide(secret)
-    details = TargetFacts(
-        services=way.services,
-        services_problem=way.services_problem,
-        current_services=session.gathered.services,
-        deployed=way.deployed,
-        verdict_problem=way.problem,
-    )
-    if way.problem or facts.database is None:
-        return details
-
-    def judge(counts: dict[tuple[str, str], int] | None) -> Verdict:
-        assert facts.database is not None
-        return decide(
-            live=facts.database.schema,
-            deployed=way.deployed_scripts,
-            target_graph=way.target_scripts,
-            target_heads=release.schema or None,
-            counts=counts,
-        )
-
-    verdict = judge(None)
-    if verdict.losses:
-        verdict = judge(gather_target.count(host, project, count_targets(verdict.losses)))
-    told = differences(way.deployed_scripts, way.commit_scripts) if way.is_read_from_image else ()
-    return replace(details, verdict=replace(verdict, warnings=(*verdict.warnings, *told)))

@@ -46,8 +46,8 @@ def described(
 def planned(plan: HostPlan) -> HostReport:
     """Return the report of a host that was planned and not touched."""
     outcome = Outcome.BLOCKED if plan.blockers else Outcome.NOOP if plan.is_noop else Outcome.PLANNED
-    reached = None
-    if plan.target is not None:
+    reached = dict(plan.goal) if plan.goal is not None else None
+    if plan.target is not None and reached is None:
         schema = plan.verdict.target if plan.verdict else plan.target.schema
         reached = described(plan.target, schema=schema, images=plan.end.running if plan.end else None)
     return HostReport(
@@ -68,6 +68,7 @@ def planned(plan: HostPlan) -> HostReport:
                 {"name": loss.name, "count": loss.count, "revision": loss.revision}
                 for loss in (plan.verdict.losses if plan.verdict else ())
             ],
+            "costs": list(plan.costs),
             "blockers": [{"brief": blocker.brief, "hint": blocker.hint} for blocker in plan.blockers],
         },
     )

@@ -1,296 +1,99 @@
-"""``rollback.full`` and ``rollback.plan``: plan every host, show, ask, lock, perform, report."""
+"""``rollback.full`` and ``rollback.plan``: code, images, compose file and schema back to a release."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.drivers import git
-from rollback_tasks.errors import Declined, PlanRefused, RollbackError, UsageError
-from rollback_tasks.execution import lock
-from rollback_tasks.execution.fleet import FleetResult, run_fleet, together
-from rollback_tasks.execution.interruption import Interruption
-from rollback_tasks.execution.meeting import Meeting
-from rollback_tasks.execution.places import Places
-from rollback_tasks.execution.settling import Performed
-from rollback_tasks.flows import performing
-from rollback_tasks.flows.planned import groups, plan_all
-from rollback_tasks.flows.reports import planned
-from rollback_tasks.flows.session import Session, close_all, look_again, open_all, stamp, untouched
+from rollback_tasks.drivers.alembic_run import secret_parts
+from rollback_tasks.errors import UsageError
+from rollback_tasks.execution import gather_target
+from rollback_tasks.flows.run import Procedure, run
+from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
-from rollback_tasks.model import events
-from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
-from rollback_tasks.model.plan import Plan
-from rollback_tasks.model.project import Project
+from rollback_tasks.model.outcome import RunReport
+from rollback_tasks.model.plan import Blocker, HostPlan
+from rollback_tasks.model.release import Release
 from rollback_tasks.model.request import RollbackRequest
-from rollback_tasks.planning.waves import waves
-from rollback_tasks.ports import Host
+from rollback_tasks.model.verdict import Verdict
+from rollback_tasks.planning import target
+from rollback_tasks.planning.migrations import count_targets, decide, differences
+from rollback_tasks.planning.planner import TargetFacts, plan_host
+from rollback_tasks.planning.sequence import Share
 
 
 def full(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:
-    """Take every host back to its target; no host is touched before all are planned and locked.
+    """Take every host back to its target. Raises as ``run``."""
+    return run(request, configs, world, Procedure(plan=plan_session))
 
-    A host that cannot be reached is left out where others can go. A host that is locked or refused counts as
-    failed: nothing is touched unless ``max_failures`` allows for it.
 
-    :raises UsageError: nobody can answer and ``--yes`` was not given, a flag does not fit the fleet, or ``--to``
-        means nothing.
-    :raises Declined: the operator said no.
+def plan_session(session: Session, request: RollbackRequest, world: World, share: Share | None = None) -> HostPlan:
+    """Return the plan of a host; only READ commands are run.
+
+    :param share: its part where several of the hosts share one database.
+    :raises UsageError: ``--to`` names nothing that the host knows.
     """
-    if not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
-        raise UsageError(
-            "nobody can answer the question: there is no terminal",
-            details="nothing was changed",
-            hint="add --yes to go on without a question, or --dry-run to see the plan.",
-        )
-    if request.canary > len(configs) > 1:
-        raise UsageError(
-            f"--canary {request.canary}: only {len(configs)} hosts are meant",
-            hint="name fewer canary hosts than hosts; 0 for none.",
-        )
-    sessions, errors = open_all(configs, world, to=request.to)
-    try:
-        return _Run(request, configs, sessions, errors, world).go()
-    finally:
-        close_all(sessions)
+    facts, project = session.facts, session.project
+    current = target.current_release(facts, project)
+    choice = target.choose(facts, current, request.to, session.gathered.resolved)
+    if choice.is_unknown:
+        raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=facts.host)
+    details = TargetFacts(current_services=session.gathered.services)
+    if choice.release is not None and not choice.stays_because:
+        details = _look(session, choice.release, world)
+    plan = plan_host(request, project, session.settings, facts, current, choice, details, share)
+    return _with_all_writers(plan, session, world, share)
 
 
-class _Run:
-    """The story of one command, told once."""
-
-    def __init__(
-        self,
-        request: RollbackRequest,
-        configs: Sequence[HostConfig],
-        sessions: Sequence[Session],
-        errors: Mapping[str, RollbackError],
-        world: World,
-    ) -> None:
-        self.request = request
-        self.configs = configs
-        self.sessions = {session.config.name: session for session in sessions}
-        self.world = world
-        self.locked: list[tuple[Host, Project]] = []
-        self.leaders: set[str] = set()
-        self.plans, refused = plan_all(sessions, request, world)
-        self.errors = {**errors, **refused}
-        self.reports: dict[str, HostReport] = {
-            **{name: untouched(name, error) for name, error in self.errors.items()},
-            **{name: planned(plan) for name, plan in self.plans.items()},
-        }
-        self.plan = Plan(
-            task=request.task,
-            run_id=request.run_id,
-            hosts=tuple(self.plans.values()),
-            notes=tuple(f"{name}: {error.brief}" for name, error in self.errors.items()),
-        )
-
-    def go(self) -> RunReport:
-        """Show, ask, lock, perform."""
-        if self.plan.hosts:
-            self.world.sink.emit(events.PlanReady(self.plan))
-        for name in self.errors:
-            self.world.sink.emit(events.HostDone(self.reports[name]))
-        going = [name for name, plan in self.plans.items() if not plan.is_noop and not plan.blockers]
-        if self.request.is_dry_run or not going or self._budget_is_spent():
-            return self.report()
-        if not self.request.is_confirmed:
-            self._confirm(going)
-        try:
-            self._lock_all(going)
-        except RollbackError as error:
-            name = error.host or going[0]
-            self.reports[name] = untouched(name, error)
-            self.world.sink.emit(events.HostDone(self.reports[name]))
-            return self.report()
-        try:
-            self._perform(going)
-        finally:
-            stranded = [name for name in going if self.reports[name].outcome is Outcome.STRANDED]
-            sites = [self.sessions[name].project.database_site.place for name in stranded]
-            self._unlock({*stranded, *sites})
-        return self.report()
-
-    def _failed_before(self) -> int:
-        """Hosts that count as failed before any is touched. Unreachable is not failed."""
-        kinds = (Outcome.LOCKED, Outcome.BLOCKED, Outcome.FAILED)
-        return sum(report.outcome in kinds for report in self.reports.values())
-
-    def _budget_is_spent(self) -> bool:
-        return self._failed_before() > self.request.max_failures
-
-    def _confirm(self, going: Sequence[str]) -> None:
-        """Ask, naming hosts and databases. What loses data is confirmed by typing the database's name."""
-        plans = [self.plans[name] for name in going]
-        hosts = ", ".join(going)
-        left_out = [name for name in self.reports if name in self.errors]
-        without = f", without {', '.join(left_out)}" if left_out else ""
-        losses = sorted({str(loss) for plan in plans if plan.verdict for loss in plan.verdict.losses})
-        databases = sorted({plan.database for plan in plans})
-        if losses:
-            question = f"This loses {', '.join(losses)} on {hosts}{without}. Type the name of the database to go on"
-            is_agreed = self.world.prompt.confirm(question, expect=databases[0])
-        else:
-            question = f"Roll back {hosts}{without} (database {', '.join(databases)})?"
-            is_agreed = self.world.prompt.confirm(question)
-        if not is_agreed:
-            raise Declined("declined", details="nothing was changed")
-
-    def _lock_all(self, going: Sequence[str]) -> None:
-        """Lock all hosts or none, also those that serve a shared database, then look again: a plan that no longer fits
-        is refused."""
-        sessions = [self.sessions[name] for name in sorted(going)]
-        try:
-            for host, project in _lockables(sessions):
-                lock.take(host, project, self.request, stamp(self.world.clock.now()))
-                self.locked.append((host, project))
-                host.run(git.exclude(project.folder, ".rollback/"))
-            for session in sessions:
-                _still_fits(session, look_again(session.config, session.host, self.world))
-        except BaseException:
-            self._unlock(())
-            raise
-
-    def _unlock(self, stranded: Collection[str]) -> None:
-        """Give the locks back, but for those of ``stranded`` hosts: the next command there has to settle them."""
-        for host, project in self.locked:
-            if host.name in stranded:
-                continue
-            try:
-                lock.release(host, project, self.request.run_id)
-            except RollbackError as error:
-                told = f"the lock could not be given back ({error.brief}): `inv lock.release --host {host.name}`"
-                self.world.sink.emit(events.Note(host.name, told))
-
-    def _perform(self, going: Sequence[str]) -> None:
-        """Canary, batches, budget; then, where it was asked for, take back what was switched."""
-        interruption = Interruption()
-        units = [unit for unit in groups([self.sessions[name] for name in going]) if unit]
-        work: dict[str, Callable[[], Mapping[str, Performed]]] = {}
-        self.leaders = {unit[0] for unit in units}
-        for unit in units:
-            meeting = Meeting(unit) if len(unit) > 1 else None
-            members = {name: self._work(name, interruption, meeting, leads=name == unit[0]) for name in unit}
-            work[unit[0]] = partial(together, members)
-        order = waves([unit[0] for unit in units], canary=self.request.canary, batch=self.request.batch)
-        with self.world.catching(interruption.request):
-            result = run_fleet(
-                order,
-                work,
-                parallel=self.request.parallel,
-                max_failures=self.request.max_failures,
-                failed_before=self._failed_before(),
-                interruption=interruption,
-                ended=self._ended,
-            )
-            if result.is_stopped and self.request.undoes_on_failure and not result.is_left:
-                self._undo_all(result)
-        for name in going:
-            if name not in result.done:
-                self.reports[name] = self._left_out(name, result)
-        bugs = [performed.bug for performed in result.done.values() if performed.bug is not None]
-        if bugs:
-            raise bugs[0]
-
-    def _work(
-        self, name: str, interruption: Interruption, meeting: Meeting | None, *, leads: bool
-    ) -> Callable[[], Performed]:
-        """Return what performs one host's plan."""
-        session = self.sessions[name]
-        performer = performing.executor(
-            session,
-            self.plans[name],
-            self.request,
-            self.world,
-            interruption,
-            was_healthy=session.facts.is_healthy,
-            meeting=meeting,
-            leads_database=leads,
-        )
-        return partial(performing.perform, performer, session)
-
-    def _ended(self, name: str, performed: Performed) -> None:
-        report = performing.report(self.sessions[name], self.plans[name], performed, self.request, self.world)
-        self.reports[name] = report
-        self.world.sink.emit(events.HostDone(report))
-
-    def _undo_all(self, result: FleetResult) -> None:
-        """Put back the hosts that were already switched, last one first."""
-        for name, performed in reversed(list(result.done.items())):
-            if performed.outcome is Outcome.DONE:
-                session = self.sessions[name]
-                was_healthy = session.facts.is_healthy
-                self._ended(
-                    name,
-                    performing.undo(
-                        session,
-                        performed,
-                        self.request,
-                        self.world,
-                        was_healthy=was_healthy,
-                        leads_database=name in self.leaders,
-                    ),
-                )
-
-    def _left_out(self, name: str, result: FleetResult) -> HostReport:
-        """Return the report of a host that was not started, or was left while it was worked on."""
-        before = self.reports[name]
-        if not result.is_left:
-            return replace(before, error="not started: the fleet stopped before its turn")
-        seconds = self.sessions[name].config.guard.lease
-        return HostReport(
-            host=name,
-            outcome=Outcome.STRANDED,
-            verdict=before.verdict,
-            left=before.left,
-            error=f"left at once: where a step was under way, the host undoes the run by itself after {seconds:g} s",
-            hint=f"`inv rollback.abort --host {name}` undoes it now, `inv rollback.resume --host {name}` goes on.",
-        )
-
-    def report(self) -> RunReport:
-        """Return the run's report, in the order of the inventory, after writing it down where hosts were touched."""
-        hosts = tuple(self.reports[config.name] for config in self.configs)
-        following = next((host.hint for host in hosts if host.hint), None)
-        report = RunReport(task=self.request.task, run_id=self.request.run_id, hosts=hosts, next=following)
-        if any(host.steps for host in hosts):
-            report = replace(report, report=self.world.save_report(report, self.plan))
-        self.world.sink.emit(events.RunDone(report))
-        return report
-
-
-def _still_fits(before: Session, now: Session) -> None:
-    """Raise PlanRefused where the host is not what the plan was made from."""
-    old, new = before.facts, now.facts
-    changed = [
-        what
-        for what, is_equal in (
-            ("the checkout", old.git == new.git),
-            ("the containers", [(c.id, c.image) for c in old.containers] == [(c.id, c.image) for c in new.containers]),
-            (
-                "the schema",
-                old.database is not None and new.database is not None and old.database.schema == new.database.schema,
-            ),
-            ("the ledger of releases", old.ledger == new.ledger),
-        )
-        if not is_equal
+def _with_all_writers(plan: HostPlan, session: Session, world: World, share: Share | None) -> HostPlan:
+    """Block a plan that would change the database under hosts that nobody named."""
+    there = session.config.database.host
+    known = {session.config.name, *(share.others if share else ())}
+    others = [
+        name
+        for name, config in world.hosts.items()
+        if there is not None and config.database.host == there and name not in known
     ]
-    if changed:
-        raise PlanRefused(
-            f"{' and '.join(changed)} changed since the plan was made",
-            details="nothing was changed",
-            hint="run the command again: it plans anew.",
-            host=old.host,
+    if not others or plan.verdict is None or not plan.verdict.commands:
+        return plan
+    named = ",".join(sorted({*known, *others}))
+    blocker = Blocker(
+        f"{', '.join(others)} writes to the same database and would lose its schema",
+        f"take all of them back together: --host {named}",
+    )
+    return replace(plan, blockers=(*plan.blockers, blocker), steps=())
+
+
+def _look(session: Session, release: Release, world: World) -> TargetFacts:
+    """Ask the host for what the way to ``release`` is made of, and judge it."""
+    host = world.read_only(session.host)
+    project, facts = session.project, session.facts
+    way = gather_target.look_at(host, project, facts, release.commit)
+    for secret in secret_parts(way.deployed.environment) if way.deployed else ():
+        world.hide(secret)
+    details = TargetFacts(
+        services=way.services,
+        services_problem=way.services_problem,
+        current_services=session.gathered.services,
+        deployed=way.deployed,
+        verdict_problem=way.problem,
+    )
+    if way.problem or facts.database is None:
+        return details
+
+    def judge(counts: dict[tuple[str, str], int] | None) -> Verdict:
+        assert facts.database is not None
+        return decide(
+            live=facts.database.schema,
+            deployed=way.deployed_scripts,
+            target_graph=way.target_scripts,
+            target_heads=release.schema or None,
+            counts=counts,
         )
 
-
-def _lockables(sessions: Sequence[Session]) -> list[tuple[Host, Project]]:
-    """Return every host to lock with the project that its lock lies in, each once."""
-    found: dict[str, tuple[Host, Project]] = {}
-    for session in sessions:
-        found[session.config.name] = (session.host, session.project)
-        site = session.project.site
-        if site is not None and isinstance(session.host, Places):
-            found.setdefault(site.place, (session.host.at(site.place), replace(session.project, folder=site.folder)))
-    return list(found.values())
+    verdict = judge(None)
+    if verdict.losses:
+        verdict = judge(gather_target.count(host, project, count_targets(verdict.losses)))
+    told = differences(way.deployed_scripts, way.commit_scripts) if way.is_read_from_image else ()
+    return replace(details, verdict=replace(verdict, warnings=(*verdict.warnings, *told)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from rollback_tasks.model.release import Release
 from rollback_tasks.model.verdict import Verdict
@@ -152,6 +152,9 @@ class HostPlan:
     """What will happen on one host. ``is_noop`` plans have a ``noop_reason`` and no steps.
 
     :param run_id: the run that is gone on with; empty for a new one.
+    :param does: what the plan is for, as its headline says it.
+    :param costs: what is lost for good or leaves the live database, in sentences; asked for like a loss.
+    :param goal: what the report says under ``to``; None = the target release.
     """
 
     host: str
@@ -166,6 +169,14 @@ class HostPlan:
     end: HostState | None = None
     database: str = ""
     run_id: str = ""
+    does: str = "roll back"
+    costs: tuple[str, ...] = ()
+    goal: Mapping[str, Any] | None = None
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """All that the operator has to agree to by name."""
+        return (*(str(loss) for loss in (self.verdict.losses if self.verdict else ())), *self.costs)
 
     @property
     def is_noop(self) -> bool:

@@ -41,6 +41,8 @@ def _host(host: HostPlan) -> Iterator[Line]:
             undone = f", with revision {loss.revision}" if loss.revision else ""
             yield _labelled("lost", f"{loss}{undone}", Tone.BAD)
         warnings = (*host.verdict.warnings, *host.warnings)
+    for cost in host.costs:
+        yield _labelled("cost", cost, Tone.BAD)
     for warning in warnings:
         yield _labelled("warning", warning, Tone.WARN)
     for blocker in host.blockers:
@@ -55,7 +57,7 @@ def _standing(host: HostPlan) -> Span:
         return Span("blocked", Tone.BAD)
     if host.is_noop:
         return Span(f"nothing to do: {host.noop_reason}", Tone.GOOD)
-    return Span(f"to roll back in {count(len(host.steps), 'step')}", Tone.STRONG)
+    return Span(f"to {host.does} in {count(len(host.steps), 'step')}", Tone.STRONG)
 
 
 def _steps(steps: tuple[Step, ...]) -> Iterator[Line]:
@@ -102,8 +104,9 @@ def _counts(plan: Plan) -> Line:
     blocked = sum(bool(host.blockers) for host in plan.hosts)
     idle = sum(host.is_noop for host in plan.hosts)
     acting = len(plan.hosts) - blocked - idle
+    doings = {host.does for host in plan.hosts if not host.blockers and not host.is_noop}
     parts = [
-        (f"{acting} to roll back", Tone.STRONG, acting),
+        (f"{acting} to {doings.pop() if len(doings) == 1 else 'change'}", Tone.STRONG, acting),
         (f"{idle} nothing to do", Tone.GOOD, idle),
         (f"{blocked} blocked", Tone.BAD, blocked),
     ]
