@@ -89,6 +89,7 @@ SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database WHERE d
 \\gexec
 CREATE DATABASE comicpile TEMPLATE :"golden";
 END
+docker exec "$db" find /wal_archive -type f -delete
 find "$1" -mindepth 1 -delete && tar -xpf /root/base.tar -C "$1" || exit 1
 kept=$(cat /root/base.pins)
 for name in $(docker image ls --format '{{.Repository}}:{{.Tag}}' 'rollback-keep/*'); do

@@ -167,7 +167,7 @@ def test_a_folder_with_a_hostile_name_is_rolled_back_like_any_other(
     project = Project(directory=directory, name="second", port=8001, image="second-pile")
     remove = (
         "docker ps -aq -f label=com.docker.compose.project=second | xargs -r docker rm -fv; "
-        'docker volume rm -f second_pgdata; docker network rm second_default; rm -rf -- "$1"; true'
+        'docker volume rm -f second_pgdata second_wal_archive; docker network rm second_default; rm -rf -- "$1"; true'
     )
     plugin_host.root(remove, directory)
     sandbox.add_project("prod1", project)
