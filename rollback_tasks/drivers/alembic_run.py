@@ -39,15 +39,16 @@ cat | docker run "$@"
 """
 
 
-def container_name(run_id: str) -> str:
-    """Return the name of a run's alembic container; compensations end it by this name."""
-    return f"rollback-{run_id}-alembic"
+def container_name(run_id: str, project: str) -> str:
+    """Return the name of a run's alembic container for one compose project; compensations end it by this name. Two
+    projects of one run may share an engine."""
+    return f"rollback-{run_id}-{project}-alembic"
 
 
-def end(run_id: str) -> Command:
+def end(run_id: str, project: str) -> Command:
     """Return the command that ends the run's alembic container, where there is one."""
     body = '[ -z "$(docker ps -aq --filter "name=^/$1\\$")" ] || docker rm -f "$1"'
-    return script(body, container_name(run_id), effect=Effect.WRITE)
+    return script(body, container_name(run_id, project), effect=Effect.WRITE)
 
 
 def run(
@@ -55,11 +56,15 @@ def run(
     words: tuple[str, ...],
     *,
     run_id: str,
+    project: str,
     effect: Effect,
     timeout: float,
     ok_codes: frozenset[int] = frozenset({0}),
 ) -> Command:
-    """Return the command that runs ``alembic WORDS`` in the deployed image. ``timeout`` in seconds.
+    """Return the command that runs ``alembic WORDS`` in the deployed image.
+
+    :param project: the compose project.
+    :param timeout: seconds.
 
     A variable whose value holds a line break cannot travel and is left out.
     """
@@ -67,7 +72,7 @@ def run(
     workdir = ("-w", deployed.workdir) if deployed.workdir else ()
     return script(
         _RUN,
-        container_name(run_id),
+        container_name(run_id, project),
         deployed.container,
         deployed.network,
         deployed.image,

@@ -117,7 +117,8 @@ def looks_at_scratch(project: Project, run_id: str, deployed: Deployed) -> Comma
     It must stumble over the planted revision, by name; if it does not, it reads another database, and the
     rehearsal would have changed that one. ``alembic current`` itself changes nothing.
     """
-    inner = run(pointed(project, run_id, deployed), ("current",), run_id=run_id, effect=Effect.WRITE, timeout=120)
+    there = pointed(project, run_id, deployed)
+    inner = run(there, ("current",), run_id=run_id, project=project.name, effect=Effect.WRITE, timeout=120)
     return script(
         _LOOKS_THERE,
         *inner.argv,

@@ -54,7 +54,11 @@ class DowngradeSchema(BaseStep):
             mark,
             *(
                 alembic_run.run(
-                    self.deployed, ("downgrade", revision), run_id=self.run_id, effect=Effect.DESTROY, timeout=1800
+                    *(self.deployed, ("downgrade", revision)),
+                    run_id=self.run_id,
+                    project=self.project_.name,
+                    effect=Effect.DESTROY,
+                    timeout=1800,
                 )
                 for revision in self.commands
             ),

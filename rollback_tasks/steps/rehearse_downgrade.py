@@ -44,7 +44,13 @@ class RehearseDowngrade(BaseStep):
             rehearsal.looks_at_scratch(project, run_id, self.deployed),
             rehearsal.unplant(project, run_id),
             *(
-                alembic_run.run(there, ("downgrade", revision), run_id=run_id, effect=Effect.WRITE, timeout=1800)
+                alembic_run.run(
+                    *(there, ("downgrade", revision)),
+                    run_id=run_id,
+                    project=project.name,
+                    effect=Effect.WRITE,
+                    timeout=1800,
+                )
                 for revision in self.commands
             ),
             rehearsal.lost(project, run_id, self.accepted),
@@ -52,7 +58,7 @@ class RehearseDowngrade(BaseStep):
 
     def compensation(self) -> Compensation:
         """What alembic may still be doing there is ended; an older compensation drops the scratch database."""
-        return Compensation("end the rehearsal", alembic_run.end(self.run_id))
+        return Compensation("end the rehearsal", alembic_run.end(self.run_id, self.project_.name))
 
     def postcondition(self) -> tuple[Check, ...]:
         """The scratch database is where the live one will be; the live one did not move."""

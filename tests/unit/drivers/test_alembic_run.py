@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback_tasks.drivers.alembic_run import container_name, pointed_at, run, secret_parts
+from rollback_tasks.drivers.alembic_run import container_name, end, pointed_at, run, secret_parts
 from rollback_tasks.shell import Effect, Secret
 from tests.builders import RUN, a_deployed
 
@@ -121,9 +121,9 @@ def test_what_must_never_be_shown(name: str, value: str, secrets: list[str]) -> 
 
 def test_alembic_runs_in_the_deployed_image_with_its_variables_on_standard_input() -> None:
     deployed = a_deployed(3, DATABASE_URL="postgresql://u:secret@db/x", BROKEN="a\nb", PGOPTIONS="-c search_path=app")
-    command = run(deployed, ("downgrade", "s2"), run_id=RUN, effect=Effect.DESTROY, timeout=7)
+    command = run(deployed, ("downgrade", "s2"), run_id=RUN, project="pile", effect=Effect.DESTROY, timeout=7)
     assert command.argv[4:] == (
-        f"rollback-{RUN}-alembic",
+        f"rollback-{RUN}-pile-alembic",
         "app-3",
         "comicpile_default",
         deployed.image,
@@ -139,4 +139,10 @@ def test_alembic_runs_in_the_deployed_image_with_its_variables_on_standard_input
         "PGOPTIONS=-c search_path=app -c lock_timeout=10s -c statement_timeout=0\n"
     )
     assert "u:secret" not in repr(command)
-    assert (command.effect, command.timeout, container_name(RUN)) == (Effect.DESTROY, 7, f"rollback-{RUN}-alembic")
+    assert (command.effect, command.timeout) == (Effect.DESTROY, 7)
+
+
+def test_two_projects_of_one_run_on_one_engine_do_not_end_each_other_s_alembic() -> None:
+    names = {container_name(RUN, project) for project in ("pile", "second")}
+    assert names == {f"rollback-{RUN}-pile-alembic", f"rollback-{RUN}-second-alembic"}
+    assert end(RUN, "second").argv[-1] == f"rollback-{RUN}-second-alembic"
