@@ -24,7 +24,8 @@ _FIELDS = (
     '{"id":{{json .Id}},"name":{{json .Name}},"image":{{json .Image}},"ref":{{json .Config.Image}},'
     '"labels":{{json .Config.Labels}},"state":{{json .State}},"restarts":{{json .RestartCount}},'
     '"networks":{{json .NetworkSettings.Networks}},"entrypoint":{{json .Config.Entrypoint}},'
-    '"cmd":{{json .Config.Cmd}},"workdir":{{json .Config.WorkingDir}},"user":{{json .Config.User}}}'
+    '"cmd":{{json .Config.Cmd}},"workdir":{{json .Config.WorkingDir}},"user":{{json .Config.User}},'
+    '"grace":{{json .Config.StopTimeout}}}'
 )
 
 _INSPECT = """\
@@ -69,6 +70,7 @@ def _container(said: Mapping[str, Any]) -> Container:
         command=(*(said.get("entrypoint") or ()), *(said.get("cmd") or ())),
         workdir=said.get("workdir") or "",
         started_at=state.get("StartedAt", ""),
+        grace=10 if said.get("grace") is None else int(said["grace"]),
     )
 
 
@@ -110,9 +112,12 @@ done
 )
 
 
-def stop(project: Project, services: Sequence[str]) -> Command:
-    """Return the command that stops services and keeps their containers."""
-    return script(_STOP, project.name, *services, effect=Effect.WRITE, timeout=120)
+def stop(project: Project, services: Sequence[str], *, grace: float = 0) -> Command:
+    """Return the command that stops services and keeps their containers.
+
+    :param grace: seconds that the containers of all of them may take together before docker kills them.
+    """
+    return script(_STOP, project.name, *services, effect=Effect.WRITE, timeout=120 + grace)
 
 
 _STOPPED = (

@@ -39,7 +39,10 @@ class GitFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """One container of the compose project, not one-off ones."""
+    """One container of the compose project, not one-off ones.
+
+    :param grace: seconds that it is given to stop; -1 = any time.
+    """
 
     id: str
     name: str
@@ -54,6 +57,7 @@ class Container:
     command: tuple[str, ...] = ()
     workdir: str = ""
     started_at: str = ""
+    grace: int = 10
 
     @property
     def is_running(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -128,7 +128,7 @@ def _made(kind: type, said: Mapping[str, Any], environment: Environment) -> Any:
             values[field.name] = environment
         elif field.name in said:
             values[field.name] = _read(_hints(kind)[field.name], said[field.name], environment)
-        else:
+        elif field.default is MISSING and field.default_factory is MISSING:  # an older version did not know the rest
             raise MalformedAnswer(f"the run's plan lacks {kind.__name__}.{field.name}")
     return kind(**values)
 

@@ -12,6 +12,9 @@ from rollback_tasks.model.plan import Action, Check, Compensation, HostState
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
 
+# Seconds for a container that is never killed while it stops.
+_ANY_TIME = 3600
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopServices(BaseStep):
@@ -38,7 +41,8 @@ class StopServices(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Stop."""
-        return (containers.stop(self.project_, self.project_.app_services),)
+        grace = sum(container.grace if container.grace >= 0 else _ANY_TIME for container in self.old)
+        return (containers.stop(self.project_, self.project_.app_services, grace=grace),)
 
     def postcondition(self) -> tuple[Check, ...]:
         """Nothing of it runs."""

@@ -72,6 +72,12 @@ def test_a_container_is_read_whole() -> None:
     )
 
 
+@pytest.mark.parametrize(("said", "grace"), [(300, 300), (-1, -1), (None, 10), (0, 0)])
+def test_the_time_that_a_container_is_given_to_stop_is_read(said: int | None, grace: int) -> None:
+    body = {**json.loads(recorded("standalone-1.29.2", "states.jsonl").splitlines()[0]), "grace": said}
+    assert [container.grace for container in read_containers(json.dumps(body))] == [grace]
+
+
 def test_no_container_is_no_failure() -> None:
     assert read_containers("\n") == ()
 
