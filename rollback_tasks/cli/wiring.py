@@ -36,6 +36,7 @@ from rollback_tasks.reporting.choose import Sink, choose
 from rollback_tasks.reporting.masking import Masker
 from rollback_tasks.reporting.rendering import Rendering
 from rollback_tasks.transport.clock import SystemClock
+from rollback_tasks.transport.hops import Hops
 from rollback_tasks.transport.laptop import LocalLaptop
 from rollback_tasks.transport.readonly import ReadOnlyHost
 
@@ -163,10 +164,13 @@ def wire(options: Options) -> Wired:
 
 
 class _Connector:
-    """Opens connections; the heavy libraries are loaded with the first one."""
+    """Opens connections, those of all hosts through the same ones to their jump hosts; the heavy libraries are loaded
+    with the first one."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
+        self._hops = Hops()
+        atexit.register(self._hops.close)
 
     def __call__(self, config: HostConfig) -> Host:
         with self._guard:
@@ -180,7 +184,8 @@ class _Connector:
                 identity_file=config.identity_file,
                 proxy_jump=config.proxy_jump,
                 known_hosts_file=config.known_hosts_file,
-            )
+            ),
+            hops=self._hops,
         )
 
 

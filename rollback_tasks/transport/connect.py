@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import paramiko
 from rollback_tasks.errors import AuthenticationFailed, RollbackError, Unreachable
 from rollback_tasks.transport import dial, known_hosts, ssh_config
 from rollback_tasks.transport.channel import MOST_WINDOW_BYTES
+from rollback_tasks.transport.hops import Hops, Link
 from rollback_tasks.transport.identities import KeyOffer, Wanted
 from rollback_tasks.transport.protocol import HandshakeTimedOut, StrictTransport
 from rollback_tasks.transport.proxy import ProxyWire
@@ -63,41 +62,6 @@ class _Route:
     @property
     def spot(self) -> str:
         return f"{self.user}@{self.hostname}:{self.port}"
-
-
-@dataclass(slots=True)
-class _Link:
-    connection: Any  # fabric.Connection, which is not typed
-    round_trip: float
-
-
-class Hops:
-    """Jump hosts that the hosts of a fleet share: one connection each, opened once.
-
-    A connection for every target would run into the jump host's ``MaxStartups``.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._doors: dict[tuple[str, ...], threading.Lock] = {}
-        self._links: dict[tuple[str, ...], _Link] = {}
-
-    def get(self, key: tuple[str, ...], open_link: Callable[[], _Link]) -> _Link:
-        """Return the open connection of ``key``; the first who asks opens it, the others wait."""
-        with self._lock:
-            door = self._doors.setdefault(key, threading.Lock())
-        with door:
-            link = self._links.get(key)
-            if link is None or not link.connection.is_connected:
-                link = self._links[key] = open_link()
-            return link
-
-    def close(self) -> None:
-        """End them all, the last hop first."""
-        with self._lock:
-            links, self._links = list(self._links.values()), {}
-        for link in reversed(links):
-            link.connection.close()
 
 
 def connect(target: SshTarget, *, connect_timeout: float | None = None, hops: Hops | None = None) -> SshHost:
@@ -171,15 +135,24 @@ def _route(target: SshTarget, connect_timeout: float | None) -> _Route:
     )
 
 
-def _connect(route: _Route, target: SshTarget, hops: Hops, trail: tuple[str, ...] = ()) -> _Link:
+def _connect(route: _Route, target: SshTarget, hops: Hops, trail: tuple[str, ...] = ()) -> Link:
     if not route.hops:
         return _open(route, *_first_wire(route))
     gateway = _through(route.hops, target, route.timeout, hops, trail)
     started = time.monotonic()
-    return _open(route, _step(gateway, route), time.monotonic() - started)
+    try:
+        wire = _step(gateway, route)
+    except Unreachable:
+        if hops.is_alive(gateway):
+            raise
+        # The jump host was lost since it was opened for somebody else.
+        gateway = _through(route.hops, target, route.timeout, hops, trail)
+        started = time.monotonic()
+        wire = _step(gateway, route)
+    return _open(route, wire, time.monotonic() - started)
 
 
-def _through(jumps: tuple[str, ...], target: SshTarget, timeout: float, hops: Hops, trail: tuple[str, ...]) -> _Link:
+def _through(jumps: tuple[str, ...], target: SshTarget, timeout: float, hops: Hops, trail: tuple[str, ...]) -> Link:
     """Open the last of ``jumps``, each through the ones before it.
 
     The key and the known_hosts file that the inventory names for the target serve for a hop too, behind the hop's own.
@@ -196,7 +169,8 @@ def _through(jumps: tuple[str, ...], target: SshTarget, timeout: float, hops: Ho
         wanted = replace(wanted, named=(*wanted.named, str(Path(target.identity_file).expanduser())))
     place = replace(route.place, files=files, jumps=",".join(before))
     route = replace(route, hops=before, place=place, wanted=wanted)
-    return hops.get((*jumps, *files, *wanted.named), lambda: _connect(route, target, hops, (*trail, jumps[-1])))
+    key = (*jumps, *files, *wanted.named)
+    return hops.get(key, lambda: _connect(route, target, hops, (*trail, jumps[-1])), host=target.name)
 
 
 def _first_wire(route: _Route) -> tuple[dial.Wire, float]:
@@ -205,7 +179,7 @@ def _first_wire(route: _Route) -> tuple[dial.Wire, float]:
     return dial.dial(route.hostname, route.port, timeout=route.timeout, host=route.host)
 
 
-def _step(gateway: _Link, route: _Route) -> dial.Wire:
+def _step(gateway: Link, route: _Route) -> dial.Wire:
     """Open the way from a jump host to the next machine."""
     transport = gateway.connection.transport
     try:
@@ -237,7 +211,7 @@ class _StrictPolicy(paramiko.MissingHostKeyPolicy):
         self._known.check(key.get_name(), key.asbytes())
 
 
-def _open(route: _Route, wire: dial.Wire, round_trip: float) -> _Link:
+def _open(route: _Route, wire: dial.Wire, round_trip: float) -> Link:
     known = known_hosts.look_up(route.place)
 
     def make_transport(sock: Any, disabled_algorithms: Any = None) -> StrictTransport:
@@ -272,7 +246,7 @@ def _open(route: _Route, wire: dial.Wire, round_trip: float) -> _Link:
         if isinstance(exc, RollbackError) or not isinstance(exc, (paramiko.SSHException, EOFError, OSError)):
             raise
         raise _translated(route, exc) from exc
-    return _Link(connection, round_trip)
+    return Link(connection, round_trip)
 
 
 def _translated(route: _Route, exc: Exception) -> Unreachable:

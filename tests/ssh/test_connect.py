@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,8 @@ import pytest
 
 from rollback_tasks.errors import AuthenticationFailed, ConfigError, Unreachable
 from rollback_tasks.shell import Command, Effect
-from rollback_tasks.transport.connect import Hops, SshTarget, connect
+from rollback_tasks.transport.connect import SshTarget, connect
+from rollback_tasks.transport.hops import Hops
 
 TRUE = Command(argv=("true",), effect=Effect.READ)
 
@@ -241,6 +244,47 @@ class TestHops:
         hops.close()
         assert done == [0] * 6
         assert hop.log.read_text().count("Accepted publickey") == 1
+
+    def test_a_hop_that_is_down_costs_all_hosts_together_one_time_limit(self, sshd: Any, mute: int) -> None:
+        hops, told = Hops(), []
+
+        def work(name: str) -> None:
+            target = replace(sshd.target(proxy_jump=f"me@127.0.0.1:{mute}"), name=name)
+            with pytest.raises(Unreachable) as caught:
+                connect(target, connect_timeout=2, hops=hops)
+            told.append((caught.value.host, caught.value.brief))
+
+        names = [f"prod{number}" for number in range(6)]
+        threads = [threading.Thread(target=work, args=(name,)) for name in names]
+        started = time.monotonic()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(told) == [(name, f"no SSH server speaks at 127.0.0.1:{mute}") for name in names]
+        assert time.monotonic() - started < 10  # six limits of 2 s one after the other are 12 s
+
+    def test_a_hop_that_was_lost_is_opened_anew_for_the_next_host(
+        self, sshd: Any, new_sshd: Callable[..., Any], home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rollback_tasks.transport.hops.SILENT_SECONDS", 0.5)
+        hop = new_sshd()
+        hop.authorized.write_text(sshd.authorized.read_text())
+        known = home / "known"
+        known.write_text(sshd.known_hosts.read_text() + hop.known_hosts.read_text())
+        hops = Hops()
+        target = sshd.target(known_hosts_file=str(known), proxy_jump=self.jump(hop))
+        first = connect(target, connect_timeout=2, hops=hops)
+        for pid in hop.sessions():
+            os.kill(pid, signal.SIGSTOP)  # as a cut: nothing is said any more, and nothing is closed
+        second = connect(target, connect_timeout=2, hops=hops)
+        assert second.run(TRUE).exit_code == 0
+        for pid in hop.sessions():
+            os.kill(pid, signal.SIGCONT)
+        assert first.run(TRUE).exit_code == 0  # it was only slow, and is still there for whom it had
+        for host in (first, second):
+            host.close()
+        hops.close()
 
     def test_a_loop_of_hops_is_an_error(self, sshd: Any, home: Path) -> None:
         (home / ".ssh" / "config").write_text("Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
