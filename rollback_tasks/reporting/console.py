@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from rollback_tasks.model.events import (
-    HostDone,
-    PlanReady,
-    RunDone,
-    StepDone,
-    StepFailed,
-    StepStarted,
-)
-from rollback_tasks.reporting import event_lines
+from rollback_tasks.model.events import HostDone, PlanReady, RunDone, StepDone, StepStarted
+from rollback_tasks.reporting import event_lines, live_table
 from rollback_tasks.reporting.amounts import duration
 from rollback_tasks.reporting.foreign import visible_lines
 from rollback_tasks.reporting.lines import Clean, Line, Span, Tone, line, render
+from rollback_tasks.reporting.live_table import Row
 from rollback_tasks.reporting.painting import console, paint, show
 from rollback_tasks.reporting.stream import SturdyStream
-
-
-@dataclass(frozen=True, slots=True)
-class _UnderWay:
-    host: str
-    number: int
-    count: int
-    text: str
-    since: float
 
 
 class ConsoleSink:
@@ -62,9 +47,9 @@ class ConsoleSink:
         self._shows_outcome = shows_outcome
         self._guard = threading.Lock()
         self._live: Live | None = None
-        self._host_count = 1
+        self._is_fleet = False
         # Read by the thread that redraws, without the guard: replaced as a whole, never changed.
-        self._under_way: tuple[_UnderWay, ...] = ()
+        self._rows: tuple[Row, ...] = ()
 
     def emit(self, event: object) -> None:
         """Show one event. Never raises for a stream that is closed."""
@@ -82,29 +67,23 @@ class ConsoleSink:
         if isinstance(event, RunDone):
             return self._shows_outcome
         # With several hosts the steps that went well are seen in the moving part.
-        return not (isinstance(event, StepDone) and self._host_count > 1)
+        return not (isinstance(event, StepDone) and self._is_fleet)
 
     def _follow(self, event: object) -> None:
-        match event:
-            case PlanReady():
-                self._host_count = len(event.plan.hosts)
-            case StepStarted():
-                row = _UnderWay(event.host, event.number, event.count, event.text, self._console.get_time())
-                self._under_way = (*self._others(event.host), row)
-                self._start()
-            case StepDone() | StepFailed():
-                self._under_way = self._others(event.host)
-            case HostDone():
-                self._under_way = self._others(event.report.host)
-                if not self._under_way:
-                    self._stop()
-            case RunDone():
-                self._stop()
-            case _:
-                pass
-
-    def _others(self, host: str) -> tuple[_UnderWay, ...]:
-        return tuple(row for row in self._under_way if row.host != host)
+        now = self._console.get_time()
+        if isinstance(event, PlanReady):
+            self._rows = live_table.first_rows(event)
+            self._is_fleet = len(self._rows) > 1
+            return
+        if isinstance(event, RunDone):
+            self._stop()
+            return
+        self._rows = live_table.followed(self._rows, event, now=now)
+        if isinstance(event, StepStarted):
+            self._start()
+        # What moves for one host only stands there during its steps; of a fleet it shows those that wait as well.
+        if isinstance(event, HostDone) and not self._is_fleet and not any(row.is_moving for row in self._rows):
+            self._stop()
 
     def _start(self) -> None:
         if self._live is None:
@@ -118,26 +97,28 @@ class ConsoleSink:
             self._live.start()
 
     def _stop(self) -> None:
-        self._under_way = ()
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def _moving(self) -> Group:
-        rows = [paint(ready) for ready in self._rows()]
+        rows = [paint(ready) for ready in render(self._now(), width=None, clean=self._clean)]
         for row in rows:
             row.truncate(self._console.width, overflow="ellipsis")
         return Group(*rows) if rows else Group(Text(""))
 
-    def _rows(self) -> list[Line]:
+    def _now(self) -> Iterator[Line]:
         now = self._console.get_time()
-        rows = [
-            line(
-                Span(f"{row.host}: ", Tone.STRONG),
-                Span(f"{row.number}/{row.count} ", Tone.WARN),
-                Span(f"{duration(now - row.since)}  ", Tone.FAINT),
-                " / ".join(visible_lines(row.text)),
-            )
-            for row in self._under_way
-        ]
-        return list(render(rows, width=None, clean=self._clean))
+        rows = self._rows
+        if self._is_fleet:
+            # A line is left for what scrolls by above.
+            yield from live_table.lines(rows, now=now, height=self._console.height - 1)
+            return
+        for row in rows:
+            if row.is_moving and row.since is not None:
+                yield line(
+                    Span(f"{row.host}: ", Tone.STRONG),
+                    Span(f"{row.steps} ", Tone.WARN),
+                    Span(f"{duration(now - row.since)}  ", Tone.FAINT),
+                    " / ".join(visible_lines(row.text)),
+                )

@@ -25,7 +25,7 @@ from rollback_tasks.model.events import (
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
 from rollback_tasks.model.plan import HostPlan, Plan
 from rollback_tasks.model.release import Release
-from rollback_tasks.reporting import outcome_view, plan_view
+from rollback_tasks.reporting import live_table, outcome_view, plan_view
 from rollback_tasks.reporting.console import ConsoleSink
 from rollback_tasks.reporting.lines import plain
 from rollback_tasks.reporting.masking import Masker
@@ -102,6 +102,59 @@ def test_of_several_hosts_good_steps_only_move_and_failures_stay() -> None:
     )
     assert "(0.8 s)" not in output
     assert "prod2: 1/2 FAILED stop_services: no answer\n" in text_of(output)
+
+
+def fleet(*names: str) -> PlanReady:
+    hosts = tuple(HostPlan(host=name, current=Release(id="i", commit="c")) for name in names)
+    return PlanReady(Plan(task="rollback.full", run_id="R", hosts=hosts))
+
+
+def table_after(*events: Event, height: int = 40) -> list[str]:
+    rows: tuple[live_table.Row, ...] = ()
+    for now, event in enumerate(events):
+        if isinstance(event, PlanReady):
+            rows = live_table.first_rows(event)
+        rows = live_table.followed(rows, event, now=float(now))
+    text = plain(live_table.lines(rows, now=float(len(events)), height=height))
+    return text.splitlines()
+
+
+MOVES: tuple[Event, ...] = (
+    StepStarted("prod1", 1, 2, "stop_services", "stop app"),
+    StepDone("prod1", 1, 2, "stop_services", "stop app", 0.8),
+    StepStarted("prod2", 1, 2, "stop_services", "stop app"),
+    StepFailed("prod2", 1, 2, "stop_services", "no answer"),
+    HostDone(HostReport(host="prod4", outcome=Outcome.UNREACHABLE, error="no way\nto prod4")),
+    StepStarted("prod1", 2, 2, "start_services", "start\nthe app"),
+)
+
+
+def test_every_host_of_a_fleet_has_its_row_in_the_order_of_the_plan() -> None:
+    assert table_after(fleet("prod1", "prod2", "prod3"), *MOVES) == [
+        "HOST   STATE        STEP  TIME",
+        "prod1  running      2/2   1.0 s  start / the app",
+        "prod2  undoing      1/2   3.0 s  stop_services failed",
+        "prod3  waiting",
+        "prod4  unreachable               no way / to prod4",
+    ]
+
+
+def test_a_fleet_that_is_longer_than_the_terminal_shows_what_moves_and_counts_the_rest() -> None:
+    names = [f"prod{number}" for number in range(1, 31)]
+    assert table_after(fleet(*names), *MOVES, height=10) == [
+        "HOST   STATE    STEP  TIME",
+        "prod1  running  2/2   1.0 s  start / the app",
+        "prod2  undoing  1/2   3.0 s  stop_services failed",
+        "28 more hosts: 27 waiting, 1 unreachable",
+    ]
+
+
+def test_on_a_terminal_the_table_stands_until_the_run_is_over() -> None:
+    done = HostDone(HostReport(host="prod1", outcome=Outcome.DONE, downtime_seconds=2.5))
+    report = RunReport(task="rollback.full", run_id="R", hosts=())
+    output = text_of(told(fleet("prod1", "prod2"), *MOVES[:2], done, *MOVES[2:4], RunDone(report)))
+    assert "prod1  done     1/2          downtime 2.5 s" in output
+    assert "prod2  undoing  1/2   0.0 s  stop_services failed" in output
 
 
 def test_the_cursor_comes_back_where_a_run_ends_in_the_middle_of_a_step() -> None:
