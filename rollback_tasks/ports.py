@@ -38,11 +38,15 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What a URL answered, as seen from the host. ``status`` is 0 where nothing answered."""
+    """What a URL answered, as seen from the host. ``status`` is 0 where nothing answered.
+
+    :param location: where a redirect leads to, as it stands in the answer; empty where there is none.
+    """
 
     status: int
     body: bytes = b""
     problem: str = ""
+    location: str = ""
 
     @property
     def is_ok(self) -> bool:
@@ -73,8 +77,9 @@ class Host(Protocol):
         """Run, feed standard input from ``source`` in bounded memory. Raises as ``run``."""
 
     def http_get(self, url: str, *, timeout: float) -> HttpAnswer:
-        """Ask ``url`` from the host's own point of view (``localhost`` is the host). Never raises for
-        an answer that does not come: ``status`` is then 0 and ``problem`` says why.
+        """Ask ``url`` from the host's own point of view (``localhost`` is the host); redirects are followed as long as
+        they stay with the same server. Never raises for an answer that does not come: ``status`` is then 0 and
+        ``problem`` says why.
 
         :raises ConnectionLost: the connection to the host itself is gone.
         """

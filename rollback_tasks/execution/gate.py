@@ -71,4 +71,5 @@ def describe(answer: HttpAnswer) -> str:
     if answer.status == 0:
         return answer.problem or "no answer"
     body = answer.body[:120].decode("utf-8", "replace").strip()
-    return f"HTTP {answer.status}" + (f" {body}" if body else "")
+    said = answer.problem or body
+    return f"HTTP {answer.status}" + (f" {said}" if said else "")

@@ -7,18 +7,45 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from rollback_tasks.ports import HttpAnswer
 
 BODY_LIMIT_BYTES = 1024 * 1024
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
+MOST_REDIRECTS = 5
+
 Dial = Callable[[str, int, float], socket.socket]
 
 
 class NoAnswer(Exception):
     """Nothing answers at an address; the text says why. Never leaves ``transport``."""
+
+
+def follow(url: str, ask: Callable[[str], HttpAnswer]) -> HttpAnswer:
+    """Ask ``url``, and where it leads to: frameworks send `/health` to `/health/`.
+
+    A redirect to another server, port or scheme is the answer: what is healthy there says nothing of this application.
+    """
+    answer = ask(url)
+    for _ in range(MOST_REDIRECTS):
+        if not (300 <= answer.status < 400 and answer.location):
+            break
+        there = urljoin(url, answer.location)
+        if _server(there) != _server(url):
+            return HttpAnswer(answer.status, answer.body, f"it leads to {there}", answer.location)
+        url = there
+        answer = ask(url)
+    return answer
+
+
+def _server(url: str) -> tuple[str, str | None, int | None] | None:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        return None
 
 
 def get(url: str, *, timeout: float, dial: Dial) -> HttpAnswer:
@@ -52,7 +79,8 @@ def get(url: str, *, timeout: float, dial: Dial) -> HttpAnswer:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return _exchange(sock, address, port, target)
     except (OSError, http.client.HTTPException, UnicodeError) as exc:
-        if expired.is_set():
+        # The socket's own limit is the same, and may be met first.
+        if expired.is_set() or isinstance(exc, TimeoutError):
             return HttpAnswer(0, problem=f"no whole answer within {timeout:g} seconds")
         return HttpAnswer(0, problem=f"{type(exc).__name__}: {exc}".strip())
     finally:
@@ -69,7 +97,7 @@ def _exchange(sock: socket.socket, address: str, port: int | None, target: str) 
         # read() with a limit keeps quiet about an early end.
         if response.length and len(body) < BODY_LIMIT_BYTES:
             raise http.client.IncompleteRead(body, response.length)
-        return HttpAnswer(response.status, body)
+        return HttpAnswer(response.status, body, location=response.getheader("Location") or "")
 
 
 def _tls(address: str) -> ssl.SSLContext:

@@ -145,7 +145,7 @@ class LocalHost:
 
     def http_get(self, url: str, *, timeout: float) -> HttpAnswer:
         """See ``ports.Host``."""
-        return http.get(url, timeout=timeout, dial=_dial)
+        return http.follow(url, lambda each: http.get(each, timeout=timeout, dial=_dial))
 
     def socket_to(self, address: str, port: int) -> AbstractContextManager[str]:
         """See ``ports.Host``.

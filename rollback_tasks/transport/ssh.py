@@ -19,13 +19,14 @@ from rollback_tasks.transport.shield import shielded
 
 _PROHIBITED = 1  # SSH_OPEN_ADMINISTRATIVELY_PROHIBITED, RFC 4254 section 5.1
 
-# For hosts whose sshd forwards nothing. $1 URL, $2 seconds. The last line is the status.
+# For hosts whose sshd forwards nothing. $1 URL, $2 seconds. The last lines are the status and where a redirect leads.
 _FETCH = """\
 if command -v curl >/dev/null 2>&1; then
-  exec curl -sS -k --max-time "$2" --max-filesize 1048576 -w '\\n%{http_code}' -- "$1"
+  exec curl -sS -k --max-time "$2" --max-filesize 1048576 -w '\\n%{http_code}\\n%{redirect_url}' -- "$1"
 elif command -v wget >/dev/null 2>&1; then
   headers=$(wget -S -O /dev/null --no-check-certificate -T "$2" -t 1 --max-redirect=0 -- "$1" 2>&1)
-  printf '\\n%s' "$(printf '%s\\n' "$headers" | sed -n 's|^ *HTTP/[0-9.]* \\([0-9][0-9][0-9]\\).*|\\1|p' | tail -n 1)"
+  said() { printf '%s\\n' "$headers" | sed -n "s|^ *$1|\\\\1|p" | tail -n 1; }
+  printf '\\n%s\\n%s' "$(said 'HTTP/[0-9.]* \\([0-9][0-9][0-9]\\).*')" "$(said '[Ll]ocation: *\\([^ ]*\\).*')"
 else
   echo 'sshd forwards nothing, and the host has neither curl nor wget' >&2
   exit 127
@@ -118,6 +119,9 @@ class SshHost:
 
     def http_get(self, url: str, *, timeout: float) -> HttpAnswer:
         """See ``ports.Host``. The host needs no curl, unless its sshd forbids forwarding."""
+        return http.follow(url, lambda each: self._ask(each, timeout))
+
+    def _ask(self, url: str, timeout: float) -> HttpAnswer:
         bridges: list[tunnel.Bridge] = []
 
         def dial(address: str, port: int, seconds: float) -> socket.socket:
@@ -143,14 +147,15 @@ class SshHost:
     def _fetch(self, url: str, timeout: float) -> HttpAnswer:
         command = script(_FETCH, url, f"{timeout:g}", effect=Effect.READ, timeout=timeout + 2)
         try:
-            body, _, status = self.run(command).stdout.rpartition(b"\n")
+            rest, _, location = self.run(command).stdout.rpartition(b"\n")
         except CommandFailed as exc:
             return HttpAnswer(0, problem=exc.stderr.strip() or exc.brief)
         except CommandTimedOut as exc:
             return HttpAnswer(0, problem=exc.brief)
+        body, _, status = rest.rpartition(b"\n")
         if not status.isdigit() or int(status) == 0:
             return HttpAnswer(0, problem="no answer")
-        return HttpAnswer(int(status), body)
+        return HttpAnswer(int(status), body, location=location.decode("utf-8", "replace").strip())
 
     def socket_to(self, address: str, port: int) -> AbstractContextManager[str]:
         """See ``ports.Host``.

@@ -30,6 +30,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_response(302)
                 self.send_header("Location", "/health")
                 self.end_headers()
+            case "/elsewhere":
+                self.send_response(301)
+                self.send_header("Location", "https://example.com/health")
+                self.end_headers()
+            case "/round":
+                self.send_response(307)
+                self.send_header("Location", "round")
+                self.end_headers()
             case "/slow":
                 time.sleep(3)
             case "/drip":
@@ -88,8 +96,12 @@ def test_path_and_query_arrive(host: Host, port: int) -> None:
     assert host.http_get(f"http://127.0.0.1:{port}/a/b?c=%20d", timeout=5).body == b"/a/b?c=%20d"
 
 
-def test_a_redirect_is_not_followed(host: Host, port: int) -> None:
-    assert host.http_get(f"http://127.0.0.1:{port}/moved", timeout=5).status == 302
+def test_a_redirect_is_followed_within_the_same_server_only(host: Host, port: int) -> None:
+    here = f"http://127.0.0.1:{port}"
+    assert host.http_get(f"{here}/moved", timeout=5) == HttpAnswer(200, b'{"status": "ok"}')
+    elsewhere = host.http_get(f"{here}/elsewhere", timeout=5)
+    assert (elsewhere.status, elsewhere.problem) == (301, "it leads to https://example.com/health")
+    assert host.http_get(f"{here}/round", timeout=5).status == 307
 
 
 def test_only_the_first_mebibyte_of_a_body_is_kept(host: Host, port: int) -> None:
@@ -173,7 +185,9 @@ class TestForwardingForbidden:
         host.close()
         (server.home / ".bashrc").unlink()
 
-    @pytest.mark.parametrize(("path", "status"), [("health", 200), ("sick", 503), ("moved", 302), ("nowhere", 404)])
+    @pytest.mark.parametrize(
+        ("path", "status"), [("health", 200), ("sick", 503), ("moved", 200), ("elsewhere", 301), ("nowhere", 404)]
+    )
     def test_the_status_is_the_same(self, bound: Any, port: int, path: str, status: int) -> None:
         assert bound.http_get(f"http://127.0.0.1:{port}/{path}", timeout=5).status == status
 
