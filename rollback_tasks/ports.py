@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rollback_tasks.shell import Command
+from rollback_tasks.shell import Command, Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,45 @@ class HttpAnswer:
     def is_ok(self) -> bool:
         """True for any 2xx status."""
         return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One SQL statement, without values and without a semicolon at its end.
+
+    :param runs_answer: every value of its answer is a statement itself and is run, in order; null is left out.
+    """
+
+    text: str
+    runs_answer: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseAddress:
+    """Where a database answers, as its host sees it.
+
+    :param password: None where the server trusts the host.
+    """
+
+    address: str
+    port: int
+    user: str
+    password: Secret | None
+    name: str
+
+
+class Database(Protocol):
+    """A session on a database. Used by one thread at a time."""
+
+    def ask(self, statements: Sequence[Statement]) -> Completed:
+        """Run statements in order and go on behind one that fails, in a transaction too.
+
+        What the server answers stands on stdout, a line a row; whatever it refuses on stderr, in a line that begins
+        with ``ERROR:``. One that fails answers nothing. ``seconds`` is wall time.
+
+        :raises StepFailed: the session ended.
+        :raises ConnectionLost: the connection to the host is gone.
+        """
 
 
 class Host(Protocol):

@@ -16,15 +16,24 @@ from rollback_tasks.reporting.amounts import size
 from rollback_tasks.reporting.tables import Column, table
 
 
-def _answer(text: str, hosts: Sequence[Mapping[str, Any]], errors: Sequence[RollbackError | None]) -> Answer:
-    """Return the answer of all hosts; a host that could not be asked says why and decides the exit code."""
+def answer(
+    text: str,
+    hosts: Sequence[Mapping[str, Any]],
+    errors: Sequence[RollbackError | None],
+    *,
+    code: ExitCode = ExitCode.DONE,
+) -> Answer:
+    """Return the answer of all hosts; a host that could not be asked says why.
+
+    :param code: of those that could be asked; the worst decides.
+    """
     failed = [error for error in errors if error is not None]
     said = "".join(f"{line}\n" for error in failed for line in str(error).splitlines())
-    code = worst([error.exit_code for error in failed])
-    return Answer(text=text + said, fields={"hosts": list(hosts)}, exit_code=code)
+    codes = [code, *(error.exit_code for error in failed)]
+    return Answer(text=text + said, fields={"hosts": list(hosts)}, exit_code=worst(codes))
 
 
-def _error(error: RollbackError | None) -> dict[str, Any]:
+def error_fields(error: RollbackError | None) -> dict[str, Any]:
     return {"error": None if error is None else error.brief, "next": error.hint or None if error else None}
 
 
@@ -70,11 +79,11 @@ def releases(found: Sequence[HostReleases]) -> Answer:
                 "current": _release(host.current) if host.current else None,
                 "releases": [_release(release) for release in reversed(host.releases)],
                 "damaged_lines": host.damaged,
-                **_error(host.error),
+                **error_fields(host.error),
             }
         )
     columns = ("host", "runs", "release", "status", "commit", "schema", "recorded", "id", "reason")
-    return _answer(table(columns, rows), hosts, [host.error for host in found])
+    return answer(table(columns, rows), hosts, [host.error for host in found])
 
 
 def backups(found: Sequence[Inspected]) -> Answer:
@@ -95,7 +104,7 @@ def backups(found: Sequence[Inspected]) -> Answer:
             )
             for b in known
         ]
-        hosts.append({"host": host.host, "backups": [_backup(backup) for backup in known], **_error(host.error)})
+        hosts.append({"host": host.host, "backups": [_backup(backup) for backup in known], **error_fields(host.error)})
     columns = (
         "host",
         "backup",
@@ -105,7 +114,7 @@ def backups(found: Sequence[Inspected]) -> Answer:
         Column("rows", is_number=True),
         "schema",
     )
-    return _answer(table(columns, rows), hosts, [host.error for host in found])
+    return answer(table(columns, rows), hosts, [host.error for host in found])
 
 
 def _backup(backup: Backup) -> dict[str, Any]:
@@ -130,7 +139,7 @@ def status(found: Sequence[Inspected]) -> Answer:
         facts, current = host.facts, host.current
         if facts is None or current is None:
             rows.append((host.host, "unreachable", "", "", "", "", "", ""))
-            hosts.append({"host": host.host, **_error(host.error)})
+            hosts.append({"host": host.host, **error_fields(host.error)})
             continue
         newest = next(iter(facts.backups), None)
         holder = f"{facts.lock.operator}@{facts.lock.laptop} {facts.lock.run_id}" if facts.lock else ""
@@ -170,11 +179,11 @@ def status(found: Sequence[Inspected]) -> Answer:
                 "lock": None if facts.lock is None else facts.lock.run_id,
                 "unfinished": list(facts.unfinished),
                 "compose": f"{' '.join(facts.tools.compose)} {facts.tools.compose_version}",
-                **_error(host.error),
+                **error_fields(host.error),
             }
         )
     columns = ("host", "health", "release", "status", "commit", "schema", "newest backup", "lock")
-    return _answer(table(columns, rows), hosts, [host.error for host in found])
+    return answer(table(columns, rows), hosts, [host.error for host in found])
 
 
 def findings(found: Sequence[Inspected]) -> Answer:
@@ -187,13 +196,13 @@ def findings(found: Sequence[Inspected]) -> Answer:
             {
                 "host": host.host,
                 "checks": [{"check": f.check, "ok": not f.problem, "text": f.problem or f.says} for f in host.findings],
-                **_error(host.error),
+                **error_fields(host.error),
             }
         )
-    answer = _answer(table(("host", "check", "result", "says"), rows), hosts, [host.error for host in found])
     has_problem = any(finding.problem for host in found for finding in host.findings)
-    code = worst([answer.exit_code, ExitCode.PROBLEMS if has_problem else ExitCode.DONE])
-    return Answer(text=answer.text, fields=answer.fields, exit_code=code)
+    code = ExitCode.PROBLEMS if has_problem else ExitCode.DONE
+    said = table(("host", "check", "result", "says"), rows)
+    return answer(said, hosts, [host.error for host in found], code=code)
 
 
 def locks(found: Sequence[HostLock]) -> Answer:
@@ -227,8 +236,8 @@ def locks(found: Sequence[HostLock]) -> Answer:
                 "heartbeat_age": owner.heartbeat_age if owner else None,
                 "reason": owner.reason if owner else None,
                 "unfinished": list(host.unfinished),
-                **_error(host.error),
+                **error_fields(host.error),
             }
         )
     columns = ("host", "lock", "holder", "task", "since", "alive", "reason", "unfinished run")
-    return _answer(table(columns, rows), hosts, [host.error for host in found])
+    return answer(table(columns, rows), hosts, [host.error for host in found])

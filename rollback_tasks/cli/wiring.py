@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from rollback_tasks.flows.world import World
 from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Plan
 from rollback_tasks.model.request import RollbackRequest
-from rollback_tasks.ports import Host
+from rollback_tasks.ports import Database, DatabaseAddress, Host
 from rollback_tasks.reporting import incident
 from rollback_tasks.reporting.choose import Sink, choose
 from rollback_tasks.reporting.masking import Masker
@@ -145,6 +145,7 @@ def wire(options: Options) -> Wired:
         hosts=inventory.hosts,
         connect=_Connector(),
         read_only=ReadOnlyHost,
+        connect_database=_connect_database,
         laptop=laptop,
         clock=SystemClock(),
         prompt=TerminalPrompt(),
@@ -187,6 +188,12 @@ class _Connector:
             ),
             hops=self._hops,
         )
+
+
+def _connect_database(host: Host, at: DatabaseAddress, application: str) -> AbstractContextManager[Database]:
+    from rollback_tasks.transport.database import open_database
+
+    return open_database(host, at, application=application)
 
 
 @contextmanager

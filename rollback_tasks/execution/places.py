@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 
+from rollback_tasks.model.project import Project
 from rollback_tasks.ports import Completed, Host, HttpAnswer
 from rollback_tasks.shell import Command
 
@@ -56,3 +57,8 @@ class Places:
         """End every connection."""
         for host in (self._own, *self._others.values()):
             host.close()
+
+
+def serving(host: Host, project: Project) -> Host:
+    """Return the one host that serves a project's database."""
+    return host.at(project.database_site.place) if isinstance(host, Places) else host

@@ -163,22 +163,11 @@ def _compared(session: Session, run_id: str) -> tuple[str, ...]:
         if not text:
             return ()
         old = consistency.read(text)
-        new = consistency.read(session.host.run(consistency.check(session.project)).text)
+        done = session.host.run(consistency.check(session.project))
+        found = consistency.compare(old, consistency.read(done.text, done.error_text), then="in the backup")
     except RollbackError as error:
         return (f"the data was not compared with the backup: {error.brief}",)
-    told = [
-        f"{name} has {new.rows[name]} rows, {count - new.rows[name]} fewer than in the backup"
-        if name in new.rows
-        else f"table {name} is gone; the backup has {count} rows of it"
-        for name, count in sorted(old.rows.items())
-        if count > new.rows.get(name, 0) or (count and name not in new.rows)
-    ]
-    told += [
-        f"{count} rows break foreign key {name}; {old.violations.get(name, 0)} did in the backup"
-        for name, count in sorted(new.violations.items())
-        if count > old.violations.get(name, 0)
-    ]
-    return tuple(told)
+    return (*found.fewer, *found.worse)
 
 
 def _goal(plan: HostPlan, images: Mapping[str, str | None] | None) -> dict[str, Any] | None:

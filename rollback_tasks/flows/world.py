@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Plan
-from rollback_tasks.ports import Clock, EventSink, Host, Laptop, Prompt
+from rollback_tasks.ports import Clock, Database, DatabaseAddress, EventSink, Host, Laptop, Prompt
 from rollback_tasks.shell import Secret
 
 
@@ -20,6 +20,8 @@ class World:
     :param hosts: every host of the inventory.
     :param connect: a connection to a host; raises Unreachable.
     :param read_only: the same host, refusing whatever is not READ.
+    :param connect_database: a session on a database that the host reaches; raises StepFailed. The name given last is
+        shown in ``pg_stat_activity``.
     :param save_report: writes the report for people and returns its path; None where it could not.
     :param catching: while inside, the first Ctrl-C calls what is given, the second raises KeyboardInterrupt.
     :param hide: from now on this value is masked in everything that is shown or saved.
@@ -28,6 +30,7 @@ class World:
     hosts: Mapping[str, HostConfig]
     connect: Callable[[HostConfig], Host]
     read_only: Callable[[Host], Host]
+    connect_database: Callable[[Host, DatabaseAddress, str], AbstractContextManager[Database]]
     laptop: Laptop
     clock: Clock
     prompt: Prompt

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 from psycopg.rows import TupleRow
 
-from rollback_tasks.errors import ConnectionLost, StepFailed
+from rollback_tasks.errors import ConnectionLost, RollbackError, StepFailed
 from rollback_tasks.ports import Host
 from rollback_tasks.shell import Secret
 from rollback_tasks.transport.readonly import ReadOnlyHost
@@ -60,20 +60,25 @@ def connect_database(
             ) as connection:
                 yield connection
         except psycopg.Error as exc:
-            text = _without(password, exc.diag.message_primary or str(exc).strip())
-            if isinstance(reached, SshHost) and not reached.is_connected:
-                raise ConnectionLost(
-                    f"the connection broke during a session on database {dbname}",
-                    details=f"{text}\nwhat the last statement did is unknown",
-                    hint=f"look with `inv db.check --host {host.name}`.",
-                    host=host.name,
-                ) from None
             # `from None`: psycopg's own exception may quote the statement with its values.
-            raise StepFailed(
-                f"database {dbname}: {text.splitlines()[0] if text else type(exc).__name__}",
-                details=f"SQLSTATE {exc.sqlstate}" if exc.sqlstate else text,
-                host=host.name,
-            ) from None
+            raise translated(exc, reached, dbname, password) from None
+
+
+def translated(exc: psycopg.Error, host: Host, dbname: str, password: Secret | None) -> RollbackError:
+    """Return what an error of a session means: ConnectionLost where the way to the host is gone, else StepFailed."""
+    text = _without(password, exc.diag.message_primary or str(exc).strip())
+    if isinstance(host, SshHost) and not host.is_connected:
+        return ConnectionLost(
+            f"the connection broke during a session on database {dbname}",
+            details=f"{text}\nwhat the last statement did is unknown",
+            hint=f"look with `inv db.check --host {host.name}`.",
+            host=host.name,
+        )
+    return StepFailed(
+        f"database {dbname}: {text.splitlines()[0] if text else type(exc).__name__}",
+        details=f"SQLSTATE {exc.sqlstate}" if exc.sqlstate else text,
+        host=host.name,
+    )
 
 
 def _without(password: Secret | None, text: str) -> str:

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from rollback_tasks.errors import ConnectionLost, NotReadOnly, StepFailed
-from rollback_tasks.ports import Host
+from rollback_tasks.ports import DatabaseAddress, Host, Statement
 from rollback_tasks.shell import Secret
+from rollback_tasks.transport.database import open_database
 from rollback_tasks.transport.readonly import ReadOnlyHost
 from rollback_tasks.transport.sql import connect_database
 
@@ -202,3 +203,54 @@ def test_a_host_that_forbids_forwarding_says_so(port: int, new_sshd: Any) -> Non
         with session(host, port):
             pytest.fail("the block must not run")
     host.close()
+
+
+def database(host: Host, port: int, **changes: Any) -> Any:
+    values = {"address": "127.0.0.1", "port": port, "user": "owner", "password": Secret(PASSWORD), "name": "postgres"}
+    return open_database(host, DatabaseAddress(**{**values, **changes}), application="rollback test")
+
+
+def test_a_refused_statement_answers_nothing_and_the_others_go_on_in_their_transaction(host: Host, port: int) -> None:
+    with database(host, port) as connected:
+        done = connected.ask(
+            [
+                Statement("begin"),
+                Statement("create table kept (a int)"),
+                Statement("select 1/0"),
+                Statement("insert into kept values (1), (2)"),
+                Statement("select 'select ' || a, null, 'select 1/(a-' || a || ') from kept' from kept", True),
+                Statement("select a, null, 'ß' from kept order by a"),
+                Statement("rollback"),
+                Statement("select to_regclass('kept') is null"),
+                Statement("nonsense"),
+            ]
+        )
+    assert done.text.splitlines() == ["1", "2", "1||ß", "2||ß", "t"]
+    assert done.error_text.splitlines() == [
+        "ERROR:  division by zero",
+        "ERROR:  division by zero",
+        "ERROR:  division by zero",
+        'ERROR:  syntax error at or near "nonsense"',
+    ]
+
+
+def test_hundreds_of_generated_statements_answer_in_order(host: Host, port: int) -> None:
+    some = Statement("select 'select ' || n from generate_series(1, 250) n", True)
+    with database(host, port) as connected:
+        done = connected.ask([Statement("begin"), some, Statement("commit")])
+    assert done.text.split() == [str(number) for number in range(1, 251)]
+
+
+def test_a_read_only_host_gives_statements_that_change_nothing(host: Host, port: int) -> None:
+    with database(ReadOnlyHost(host), port) as connected:
+        done = connected.ask([Statement("create table kept (a int)")])
+    assert done.error_text == "ERROR:  cannot execute CREATE TABLE in a read-only transaction\n"
+
+
+def test_a_session_that_the_server_ends_is_an_error_of_ours(host: Host, port: int) -> None:
+    def ended() -> None:
+        with database(host, port) as connected:
+            connected.ask([Statement("begin"), Statement("select pg_terminate_backend(pg_backend_pid())")])
+
+    with pytest.raises(StepFailed, match="terminat"):
+        ended()

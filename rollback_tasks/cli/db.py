@@ -1,0 +1,46 @@
+"""db.*: what the databases are."""
+
+from __future__ import annotations
+
+from invoke import Context
+
+from rollback_tasks.cli.boundary import Answer
+from rollback_tasks.cli.options import Options
+from rollback_tasks.cli.task import collection, rollback_task
+
+
+@rollback_task(
+    "db.check",
+    help={
+        "save": "NAME to keep the answer under on this laptop, for a later --against",
+        "against": "a saved check, a backup, or `newest` for the newest backup: only what became worse is a problem",
+    },
+)
+def check(context: Context, options: Options, *, save: str | None = None, against: str | None = None) -> Answer:
+    """Check the data from the catalogue: keys, duplicates, sequences, indexes; exit code 9 on problems
+
+    Every foreign key, check constraint and unique index is checked row by row, without trusting an index; sequences,
+    triggers, invalid indexes, checksums, collations; with amcheck every index and table is looked into.
+    """
+    from rollback_tasks.cli import database_listings
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import database
+
+    wired = wire(options)
+    return database_listings.checks(
+        database.checked(wired.configs, wired.world, save=save, against=against, is_dry_run=options.is_dry_run)
+    )
+
+
+@rollback_task("db.counts")
+def counts(context: Context, options: Options) -> Answer:
+    """Count the rows of every table exactly, all at one moment; `tables` of hosts.yaml chooses which"""
+    from rollback_tasks.cli import database_listings
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import database
+
+    wired = wire(options)
+    return database_listings.counts(database.counted(wired.configs, wired.world))
+
+
+ns = collection("db", check, counts)
