@@ -8,6 +8,7 @@ from invoke import Context
 
 from rollback_tasks.cli.options import Options, Shape
 from rollback_tasks.cli.task import collection, rollback_task
+from rollback_tasks.errors import UsageError
 from rollback_tasks.model.outcome import RunReport
 
 _HELP = {
@@ -45,6 +46,37 @@ def plan(
     return rollback.full(request, wired.configs, wired.world)
 
 
+@rollback_task(
+    "rollback.restore",
+    shape=Shape.FLEET,
+    help={
+        "backup": "its name, as backup.list shows it, or 'latest' for the newest proven one",
+        "with_release": "take code, images and compose file back to this release in the same downtime",
+        "accept_data_loss": "tables whose newer rows may leave the live database, as the plan names them",
+    },
+)
+def restore(
+    context: Context,
+    options: Options,
+    *,
+    backup: str | None = None,
+    with_release: str | None = None,
+    accept_data_loss: tuple[str, ...] = (),
+) -> RunReport:
+    """Restore the database from a backup: beside the live one, compared, then swapped in
+
+    The application serves meanwhile; downtime is stop, rename, start. The old database is kept under another name.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import restore as flow
+
+    if backup is None:
+        raise UsageError("--backup is needed: which one is restored", hint="`inv backup.list --host NAME` shows them.")
+    wired = wire(options)
+    request = wired.request(options, accepted=accept_data_loss)
+    return flow.restore(request, wired.configs, wired.world, backup=backup, release=with_release)
+
+
 @rollback_task("rollback.abort")
 def abort(context: Context, options: Options) -> RunReport:
     """Put hosts back to what they were before a run that was left unfinished
@@ -71,4 +103,4 @@ def resume(context: Context, options: Options) -> RunReport:
     return flow.resume(wired.request(options), wired.configs, wired.world)
 
 
-ns = collection("rollback", full, plan, resume, abort)
+ns = collection("rollback", full, plan, restore, resume, abort)

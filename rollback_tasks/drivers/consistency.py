@@ -243,10 +243,13 @@ def from_json(said: Mapping[str, Any]) -> Consistency:
         raise MalformedAnswer("a saved check is in an unknown form", details=str(said)[:200]) from error
 
 
-def keep_before(project: Project, run_id: str) -> Command:
+def keep_before(project: Project, run_id: str, *, database: str | None = None) -> Command:
     """Return the command that writes the answer for the run's scratch database, which is the data as it was backed up,
-    into the run's folder: checking there takes nothing from the live one."""
-    inner = check(project, database=scratch_name(project.database, run_id))
+    into the run's folder: checking there takes nothing from the live one.
+
+    :param database: to ask instead of the scratch one.
+    """
+    inner = check(project, database=database or scratch_name(project.database, run_id))
     body = 'file=$1; shift; umask 077; "$@" >"$file.partial" && mv "$file.partial" "$file"'
     return script(body, _file(project, run_id), *inner.argv, effect=Effect.WRITE, timeout=1800, place=inner.place)
 

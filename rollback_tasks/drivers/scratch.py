@@ -1,4 +1,4 @@
-"""Databases beside the live one: a scratch one to prove a dump and rehearse in, a copy to go back to."""
+"""Databases beside the live one: a scratch one to prove in, a restored one, a copy to go back to."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pg_database d, aclexplode(d.datacl) a where d.datname = :'live'
 """
 
 # Of the settings those that everybody may set, or all for a superuser: `:'new'` becomes like `:'live'`.
-_SETTINGS = """\
+SETTINGS = """\
 with settings as (
   select r.rolname, split_part(c, '=', 1) as name, substr(c, strpos(c, '=') + 1) as value
   from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase and d.datname = :'live'
@@ -50,20 +50,21 @@ from (select *, case when name in ('search_path', 'temp_tablespaces', 'session_p
 
 def scratch_name(database: str, run_id: str) -> str:
     """Return the name of a run's scratch database: at most 63 bytes, and nobody else's."""
-    return _named(database, "scratch", run_id)
+    return named(database, "scratch", run_id)
 
 
 def copy_name(database: str, run_id: str) -> str:
     """Return the name of the copy that a run goes back to."""
-    return _named(database, "before", run_id)
+    return named(database, "before", run_id)
 
 
 def left_name(database: str, run_id: str) -> str:
     """Return the name that a half-changed database is put aside under."""
-    return _named(database, "left", run_id)
+    return named(database, "left", run_id)
 
 
-def _named(database: str, role: str, run_id: str) -> str:
+def named(database: str, role: str, run_id: str) -> str:
+    """Return the name of a run's database in some role: at most 63 bytes."""
     tail = f"__{role}_{run_id}"
     return database.encode()[: 63 - len(tail)].decode("utf-8", "ignore") + tail
 
@@ -105,7 +106,7 @@ def prove(project: Project, *, backup: str, run_id: str, timeout: float) -> Comm
         project.database,
         scratch_name(project.database, run_id),
         f"{project.backup_folder}/{backup}",
-        CREATE_LIKE + _SETTINGS,
+        CREATE_LIKE + SETTINGS,
         COUNTS,
         run_id,
         project.side_database,
@@ -117,7 +118,7 @@ def prove(project: Project, *, backup: str, run_id: str, timeout: float) -> Comm
 
 # A statement goes on in the server when the command that sent it was ended on the host: a database that is being
 # made cannot be dropped, and what was shut stays shut. The script that sent it ends with its session.
-_END_OWN = """\
+END_OWN = """\
 select set_config('rollback.own', :'own', false) \\g /dev/null
 do $$
 declare
@@ -143,7 +144,7 @@ def drop_scratch(project: Project, run_id: str) -> Command:
     """Return the command that drops the run's own scratch database; its name can be nobody else's."""
     return sql(
         project,
-        _END_OWN + "select pg_terminate_backend(pid) from pg_stat_activity where datname = :'name' \\g /dev/null\n"
+        END_OWN + "select pg_terminate_backend(pid) from pg_stat_activity where datname = :'name' \\g /dev/null\n"
         'drop database if exists :"name";',
         effect=Effect.WRITE,
         database=project.side_database,
@@ -175,7 +176,7 @@ begin
 end $$;
 """
 
-_OPEN = """\
+OPEN = """\
 select format('alter database %I allow_connections true', datname) from pg_database
 where datname = :'live' and not datallowconn
 \\gexec
@@ -198,7 +199,7 @@ code=0
 printf '%s' "$body" | inside || code=$?
 inside <<'END' || code=1
 """
-    + _OPEN
+    + OPEN
     + """\
 END
 exit $code
@@ -213,7 +214,7 @@ _COPY = (
     + 'create database :"other" template :"live";\n'
     + "\\set new :other\n"
     + COPY_PROPERTIES
-    + _SETTINGS
+    + SETTINGS
     + "\\endif\n"
 )
 
@@ -284,7 +285,7 @@ def drop_copy(project: Project, run_id: str, *, marker: str) -> Command:
     nothing where ``marker`` says that the live one was changed since."""
     drop = sql(
         project,
-        _END_OWN + _OPEN + 'drop database if exists :"name";',
+        END_OWN + OPEN + 'drop database if exists :"name";',
         effect=Effect.WRITE,
         database=project.side_database,
         values=(

@@ -41,12 +41,14 @@ def plan_session(session: Session, request: RollbackRequest, world: World, share
         raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=facts.host)
     details = TargetFacts(current_services=session.gathered.services)
     if choice.release is not None and not choice.stays_because:
-        details = _look(session, choice.release, world)
+        details = look(session, choice.release, world)
     plan = plan_host(request, project, session.settings, facts, current, choice, details, share)
-    return _with_all_writers(plan, session, world, share)
+    if plan.verdict is None or not plan.verdict.commands:
+        return plan
+    return with_all_writers(plan, session, world, share)
 
 
-def _with_all_writers(plan: HostPlan, session: Session, world: World, share: Share | None) -> HostPlan:
+def with_all_writers(plan: HostPlan, session: Session, world: World, share: Share | None) -> HostPlan:
     """Block a plan that would change the database under hosts that nobody named."""
     there = session.config.database.host
     known = {session.config.name, *(share.others if share else ())}
@@ -55,7 +57,7 @@ def _with_all_writers(plan: HostPlan, session: Session, world: World, share: Sha
         for name, config in world.hosts.items()
         if there is not None and config.database.host == there and name not in known
     ]
-    if not others or plan.verdict is None or not plan.verdict.commands:
+    if not others:
         return plan
     named = ",".join(sorted({*known, *others}))
     blocker = Blocker(
@@ -65,7 +67,7 @@ def _with_all_writers(plan: HostPlan, session: Session, world: World, share: Sha
     return replace(plan, blockers=(*plan.blockers, blocker), steps=())
 
 
-def _look(session: Session, release: Release, world: World) -> TargetFacts:
+def look(session: Session, release: Release, world: World) -> TargetFacts:
     """Ask the host for what the way to ``release`` is made of, and judge it."""
     host = world.read_only(session.host)
     project, facts = session.project, session.facts

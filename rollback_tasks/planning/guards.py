@@ -32,7 +32,7 @@ def blockers(
             f"`inv rollback.docker --host {facts.host}` needs no database.",
         )
         return
-    yield from _room(facts, project, verdict)
+    yield from room(facts, project, copies=2 if verdict and verdict.commands else 1)
     if verdict is None:
         return
     if not verdict.is_possible:
@@ -56,8 +56,12 @@ def blockers(
         )
 
 
-def _room(facts: HostFacts, project: Project, verdict: Verdict | None) -> Iterator[Blocker]:
-    """Yield a blocker where the dump, or the copies of the database, cannot fit."""
+def room(facts: HostFacts, project: Project, *, copies: int, least: int = 0) -> Iterator[Blocker]:
+    """Yield a blocker where the dump, or the copies of the database, cannot fit.
+
+    :param copies: that stand beside the live database at the same time.
+    :param least: bytes that one of them takes at least.
+    """
     assert facts.database is not None
     size = facts.database.size_bytes
     last = next((backup.size_bytes for backup in facts.backups), None)
@@ -68,11 +72,11 @@ def _room(facts: HostFacts, project: Project, verdict: Verdict | None) -> Iterat
             f"about {_size(dump)} needed",
             f"free some, or set backups.remote_dir of {facts.host} to a larger disk.",
         )
-    copies = _RESTORE_SHARE * (2 if verdict and verdict.commands else 1)
-    if facts.database.free_bytes < size * copies:
+    needed = round(max(size, least) * _RESTORE_SHARE * copies)
+    if facts.database.free_bytes < needed:
         yield Blocker(
             f"no room for the scratch copies of the database: {_size(facts.database.free_bytes)} free where it lies, "
-            f"about {_size(round(size * copies))} needed",
+            f"about {_size(needed)} needed",
             "free some on the disk of the database's volume, then plan again.",
         )
 
@@ -112,14 +116,7 @@ def warnings(
     if before and after and before.image != after.image:
         yield f"the database's image differs ({before.image}, then {after.image}); the database service is left alone"
     if verdict and verdict.commands and facts.database:
-        addresses = {a for c in facts.containers if c.service in project.app_services for a in c.networks.values()}
-        ours = [s for s in facts.database.sessions if s.address in addresses or s.application.startswith("rollback")]
-        others = [session for session in facts.database.sessions if session not in ours]
-        for session in others[:5]:
-            yield (
-                f"session {session.pid} of {session.user} ({session.application or 'unnamed'}, "
-                f"{session.address or 'local'}) is none of the application's; it is ended for the copy"
-            )
+        yield from strangers(facts, project, "the copy")
     if verdict:
         yield from verdict.warnings
         if verdict.kind is VerdictKind.DOWNGRADE_LOSSY:
@@ -128,6 +125,18 @@ def warnings(
         yield f"the host's clock is {abs(facts.clock_skew):.0f} s {'ahead' if facts.clock_skew > 0 else 'behind'}"
     if not facts.is_healthy:
         yield f"the application is not healthy now: {facts.health_detail}"
+
+
+def strangers(facts: HostFacts, project: Project, what: str) -> Iterator[str]:
+    """Yield a sentence for sessions that are none of the application's and are ended for ``what``."""
+    addresses = {a for c in facts.containers if c.service in project.app_services for a in c.networks.values()}
+    sessions = facts.database.sessions if facts.database else ()
+    others = [s for s in sessions if s.address not in addresses and not s.application.startswith("rollback")]
+    for session in others[:5]:
+        yield (
+            f"session {session.pid} of {session.user} ({session.application or 'unnamed'}, "
+            f"{session.address or 'local'}) is none of the application's; it is ended for {what}"
+        )
 
 
 def _size(count: int) -> str:

@@ -25,10 +25,13 @@ from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
 from rollback_tasks.steps.pull_backup import PullBackup
 from rollback_tasks.steps.record_release import RecordRelease
 from rollback_tasks.steps.rehearse_downgrade import RehearseDowngrade
+from rollback_tasks.steps.restore_beside import RestoreBeside, VerifyRestored
+from rollback_tasks.steps.resume_services import ResumeServices
 from rollback_tasks.steps.save_checkout import SaveCheckout
 from rollback_tasks.steps.save_evidence import SaveEvidence
 from rollback_tasks.steps.start_services import StartServices
 from rollback_tasks.steps.stop_services import StopServices
+from rollback_tasks.steps.swap_database import NoteServed, SwapDatabase
 from rollback_tasks.steps.switch_images import SwitchImages
 from rollback_tasks.steps.verify_release import VerifyRelease
 
@@ -42,17 +45,22 @@ KINDS: Mapping[str, type[BaseStep]] = {
         DowngradeSchema,
         DropScratch,
         MeetOthers,
+        NoteServed,
         PrepareImages,
         ProveBackup,
         PullBackup,
         RecordRelease,
         RehearseDowngrade,
+        RestoreBeside,
+        ResumeServices,
         SaveCheckout,
         SaveEvidence,
         StartServices,
         StopServices,
+        SwapDatabase,
         SwitchImages,
         VerifyRelease,
+        VerifyRestored,
     )
 }
 

@@ -1,0 +1,147 @@
+"""The order of a restore, whatever its dump is, and only that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.model.plan import Step
+from rollback_tasks.model.project import Project
+from rollback_tasks.model.release import Backup, Release
+from rollback_tasks.planning.sequence import Settings, Share
+from rollback_tasks.steps.await_healthy import AwaitHealthy
+from rollback_tasks.steps.backup_database import BackupDatabase
+from rollback_tasks.steps.meet_others import MeetOthers
+from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
+from rollback_tasks.steps.pull_backup import PullBackup
+from rollback_tasks.steps.restore_beside import RestoreBeside, VerifyRestored
+from rollback_tasks.steps.resume_services import ResumeServices
+from rollback_tasks.steps.save_evidence import SaveEvidence
+from rollback_tasks.steps.stop_services import StopServices
+from rollback_tasks.steps.swap_database import NoteServed, SwapDatabase
+from rollback_tasks.steps.verify_release import VerifyRelease
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A dump to restore, with its manifest beside it.
+
+    :param path: absolute, on the host that serves the database, without ending.
+    :param schema: the alembic heads that it holds.
+    :param size_bytes: of the dump, about.
+    """
+
+    path: str
+    schema: tuple[str, ...]
+    size_bytes: int
+
+
+def of_backup(backup: Backup) -> Source:
+    """Return the dump of a backup that lies on the host."""
+    return Source(path=backup.path.removesuffix(".dump"), schema=backup.schema, size_bytes=backup.size_bytes)
+
+
+def beside(project: Project, run_id: str, source: Source) -> tuple[Step, ...]:
+    """Return the steps that restore and compare while the application serves."""
+    return (
+        RestoreBeside(project_=project, run_id=run_id, source=source.path, size_bytes=source.size_bytes),
+        VerifyRestored(project_=project, run_id=run_id, source=source.path),
+    )
+
+
+def swap(project: Project, run_id: str, source: Source, facts: HostFacts) -> tuple[Step, ...]:
+    """Return the steps that give what was restored the place of the live database, with the application stopped."""
+    before = facts.database.schema if facts.database else ()
+    return (
+        SwapDatabase(project_=project, run_id=run_id, before=before, after=source.schema),
+        NoteServed(project_=project, run_id=run_id),
+    )
+
+
+def emergency(
+    project: Project, run_id: str, facts: HostFacts, current: Release, settings: Settings
+) -> tuple[Step, ...]:
+    """Return the steps that back up what is live, off the host and proven, before anything of it is put aside."""
+    assert facts.database is not None
+    size, name, local = facts.database.size_bytes, f"{project.database}-{run_id}", settings.local_backups
+    return (
+        BackupDatabase(project_=project, run_id=run_id, name=name, commit=current.commit, size_bytes=size),
+        PullBackup(project_=project, name=name, local_folder=local),
+        ProveBackup(project_=project, run_id=run_id, name=name, local_folder=local, size_bytes=size),
+        DropScratch(project_=project, run_id=run_id),
+    )
+
+
+def restoring(
+    *,
+    project: Project,
+    run_id: str,
+    facts: HostFacts,
+    current: Release,
+    source: Source,
+    settings: Settings,
+    share: Share | None = None,
+    first: Sequence[Step] = (),
+    is_pulled: bool = False,
+) -> tuple[Step, ...]:
+    """Return the steps of a restore; the release stays.
+
+    :param first: steps that make the dump of ``source``; they come after the emergency backup.
+    :param is_pulled: the compose file asks for a pull, which is held back.
+    """
+    leads = share is None or share.leads
+    old = tuple(c for c in facts.containers if c.service in project.app_services)
+    ran = [c for c in old if c.state in ("running", "restarting")]
+
+    def meet(point: str, *, is_down: bool) -> list[Step]:
+        return [] if share is None else [MeetOthers(point=point, others=share.others, is_down=is_down)]
+
+    steps: list[Step] = [SaveEvidence(project_=project, run_id=run_id)]
+    if leads:
+        steps += [*emergency(project, run_id, facts, current, settings), *first, *beside(project, run_id, source)]
+    steps += meet("prepared", is_down=False)
+    steps.append(StopServices(project_=project, old=old, is_pulled=is_pulled))
+    steps += meet("stopped", is_down=True)
+    if leads:
+        steps += swap(project, run_id, source, facts)
+    steps += meet("changed", is_down=True)
+    if ran:
+        steps += [
+            ResumeServices(project_=project, old=old, is_pulled=is_pulled),
+            AwaitHealthy(
+                project_=project,
+                url=settings.health_url,
+                timeout=settings.health_timeout,
+                interval=settings.health_interval,
+                soak=settings.health_soak,
+            ),
+            VerifyRelease(
+                project_=project,
+                commit=facts.git.commit,
+                images={c.service: c.image for c in ran},
+                schema=source.schema,
+            ),
+        ]
+    steps += meet("healthy", is_down=True)
+    return tuple(steps)
+
+
+def spliced(
+    steps: Sequence[Step], *, project: Project, run_id: str, source: Source, facts: HostFacts
+) -> tuple[Step, ...]:
+    """Return the steps of a rollback of code alone with those of a restore put in their places."""
+    return tuple(_spliced(steps, beside(project, run_id, source), swap(project, run_id, source, facts)))
+
+
+def _spliced(steps: Sequence[Step], early: tuple[Step, ...], late: tuple[Step, ...]) -> Iterator[Step]:
+    leads = any(isinstance(step, BackupDatabase) for step in steps)
+    is_swapped = not leads
+    for step in steps:
+        is_place = step.kind == "checkout_release" or (isinstance(step, MeetOthers) and step.point == "changed")
+        if is_place and not is_swapped:
+            is_swapped = True
+            yield from late
+        yield step
+        if leads and isinstance(step, DropScratch):
+            yield from early

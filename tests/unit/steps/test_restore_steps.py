@@ -1,0 +1,130 @@
+"""The steps of a restore: in which order, what they say, and that what they project adds up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rollback_tasks.model.plan import Compensation, HostState, Keep, Step
+from rollback_tasks.planning.planner import projected
+from rollback_tasks.planning.restore_sequence import Source, restoring
+from rollback_tasks.planning.sequence import Share
+from rollback_tasks.shell import Command, Effect, standalone
+from rollback_tasks.steps.codec import from_json, to_json
+from tests.builders import RUN, a_container, a_project, a_release, image, some_facts, some_settings
+
+PROJECT = a_project()
+SOURCE = Source(path="/srv/comicpile/.rollback/backups/good", schema=("s2",), size_bytes=1_000_000)
+STOPPED = (a_container("app", 3, "exited"), a_container("db", 9))
+
+
+def steps(share: Share | None = None, **changes: object) -> tuple[Step, ...]:
+    facts = replace(some_facts(3), **changes)  # type: ignore[arg-type]
+    return restoring(
+        project=PROJECT,
+        run_id=RUN,
+        facts=facts,
+        current=a_release(3),
+        source=SOURCE,
+        settings=some_settings(),
+        share=share,
+    )
+
+
+PLANS = {
+    "alone": steps(),
+    "leads": steps(Share(others=("prod2",), leads=True)),
+    "follows": steps(Share(others=("prod1",), leads=False)),
+    "stopped before": steps(containers=STOPPED),
+}
+STEPS = {step.kind: step for made in PLANS.values() for step in made}
+START = HostState(checkout="c", images={}, running={"app": image(3)}, schema=("s3",))
+
+
+def test_downtime_holds_nothing_that_grows_with_the_database() -> None:
+    assert [step.kind for step in PLANS["alone"] if step.takes_service_away] == [
+        "stop_services",
+        "swap_database",
+        "note_served",
+        "resume_services",
+        "await_healthy",
+        "verify_release",
+    ]
+
+
+def test_the_backup_of_what_is_live_is_proven_before_anything_is_restored() -> None:
+    kinds = [step.kind for step in PLANS["alone"]]
+    assert kinds.index("prove_backup") < kinds.index("drop_scratch") < kinds.index("restore_beside")
+    assert kinds.index("verify_restored") < kinds.index("stop_services")
+
+
+def test_what_was_stopped_before_is_not_started() -> None:
+    assert not {"resume_services", "await_healthy", "verify_release"} & {s.kind for s in PLANS["stopped before"]}
+
+
+def test_only_the_host_that_leads_restores_and_all_meet() -> None:
+    met = ["prepared", "stopped", "changed", "healthy"]
+    for name in ("leads", "follows"):
+        assert [getattr(step, "point", None) for step in PLANS[name] if step.kind == "meet_others"] == met
+    assert "swap_database" not in {step.kind for step in PLANS["follows"]}
+    assert "resume_services" in {step.kind for step in PLANS["follows"]}
+
+
+def test_the_plan_ends_at_the_schema_of_the_backup_and_undoing_any_beginning_at_its_start() -> None:
+    made = PLANS["alone"]
+    end = projected(START, made)
+    assert (end.schema, end.running) == (("s2",), START.running)
+    assert f"database comicpile__before_{RUN}" in end.kept
+    for reached in range(len(made) + 1):
+        state = projected(START, made[:reached])
+        for step in reversed(made[:reached]):
+            state = step.unproject(state)
+        assert state.without_kept() == START
+
+
+SAYS = {
+    "restore_beside": (
+        f"restore good into a new database comicpile__restored_{RUN}, beside the live one",
+        "drop the restored database",
+    ),
+    "verify_restored": (
+        "compare every row count and the schema of the restored database with the manifest",
+        "nothing was changed",
+    ),
+    "swap_database": (
+        (
+            "end all sessions and make the restored database the live one by rename; the old one is kept as "
+            f"comicpile__before_{RUN}"
+        ),
+        "make the old database the live one again",
+    ),
+    "note_served": (
+        "note that the application may write to the restored database",
+        "the note stays in the run's folder",
+    ),
+    "resume_services": ("start app again, unchanged", "stop app again"),
+}
+
+
+@pytest.mark.parametrize("kind", SAYS)
+def test_a_step_says_what_it_does_and_how_it_is_undone(kind: str) -> None:
+    assert (STEPS[kind].describe(), STEPS[kind].compensation().says) == SAYS[kind]
+
+
+@pytest.mark.parametrize("kind", SAYS)
+def test_conditions_only_read_every_way_back_stands_alone_and_travels(kind: str) -> None:
+    step = STEPS[kind]
+    assert {check.command.effect for check in (*step.precondition(), *step.postcondition())} <= {Effect.READ}
+    undo = step.compensation()
+    assert isinstance(undo, (Compensation, Keep))
+    if isinstance(undo, Compensation):
+        assert standalone(undo.command)
+    assert from_json(to_json(step), ()) == step
+
+
+def test_a_restore_is_given_time_for_its_size() -> None:
+    large = replace(STEPS["restore_beside"], size_bytes=3_000_000_000)  # type: ignore[type-var]
+    (command,) = large.forward()
+    assert isinstance(command, Command)
+    assert command.timeout == 10_600
