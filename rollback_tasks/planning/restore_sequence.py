@@ -92,7 +92,6 @@ def restoring(
     """
     leads = share is None or share.leads
     old = tuple(c for c in facts.containers if c.service in project.app_services)
-    ran = [c for c in old if c.state in ("running", "restarting")]
 
     def meet(point: str, *, is_down: bool) -> list[Step]:
         return [] if share is None else [MeetOthers(point=point, others=share.others, is_down=is_down)]
@@ -106,25 +105,30 @@ def restoring(
     if leads:
         steps += swap(project, run_id, source, facts)
     steps += meet("changed", is_down=True)
-    if ran:
-        steps += [
-            ResumeServices(project_=project, old=old, is_pulled=is_pulled),
-            AwaitHealthy(
-                project_=project,
-                url=settings.health_url,
-                timeout=settings.health_timeout,
-                interval=settings.health_interval,
-                soak=settings.health_soak,
-            ),
-            VerifyRelease(
-                project_=project,
-                commit=facts.git.commit,
-                images={c.service: c.image for c in ran},
-                schema=source.schema,
-            ),
-        ]
+    steps += serving_again(project, facts, settings, source.schema, is_pulled=is_pulled)
     steps += meet("healthy", is_down=True)
     return tuple(steps)
+
+
+def serving_again(
+    project: Project, facts: HostFacts, settings: Settings, schema: tuple[str, ...], *, is_pulled: bool
+) -> tuple[Step, ...]:
+    """Return the steps that start again what ran, unchanged, and hold it against the schema; none where nothing ran."""
+    old = tuple(c for c in facts.containers if c.service in project.app_services)
+    ran = {c.service: c.image for c in old if c.state in ("running", "restarting")}
+    if not ran:
+        return ()
+    return (
+        ResumeServices(project_=project, old=old, is_pulled=is_pulled),
+        AwaitHealthy(
+            project_=project,
+            url=settings.health_url,
+            timeout=settings.health_timeout,
+            interval=settings.health_interval,
+            soak=settings.health_soak,
+        ),
+        VerifyRelease(project_=project, commit=facts.git.commit, images=ran, schema=schema),
+    )
 
 
 def spliced(

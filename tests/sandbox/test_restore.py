@@ -47,7 +47,8 @@ SELECT json_build_object(
   'sequences', (SELECT json_agg(json_build_array(sequencename, last_value) ORDER BY sequencename) FROM pg_sequences),
   'grants', (SELECT json_agg(relname || coalesce(relacl::text, '') ORDER BY relname) FROM pg_class
       WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')),
-  'database', (SELECT json_build_array(pg_get_userbyid(datdba), datacl::text, datconnlimit, datallowconn,
+  'database', (SELECT json_build_array(pg_get_userbyid(datdba),
+      ARRAY(SELECT a::text FROM unnest(datacl) a ORDER BY 1), datconnlimit, datallowconn,
       shobj_description(d.oid, 'pg_database'), datcollate,
       (SELECT json_agg(json_build_array(r.rolname, setconfig) ORDER BY r.rolname)
         FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole WHERE setdatabase = d.oid))
