@@ -19,9 +19,10 @@ find_containers() {
 }
 """
 
-# The environment is left out on purpose: it holds passwords.
+# The environment is left out on purpose: it holds passwords. Every name is that of docker's own structure: with one
+# that stands in its JSON alone, such as .Id, docker reads the JSON, and a field that is not there is an error then.
 _FIELDS = (
-    '{"id":{{json .Id}},"name":{{json .Name}},"image":{{json .Image}},"ref":{{json .Config.Image}},'
+    '{"id":{{json .ID}},"name":{{json .Name}},"image":{{json .Image}},"ref":{{json .Config.Image}},'
     '"labels":{{json .Config.Labels}},"state":{{json .State}},"restarts":{{json .RestartCount}},'
     '"networks":{{json .NetworkSettings.Networks}},"entrypoint":{{json .Config.Entrypoint}},'
     '"cmd":{{json .Config.Cmd}},"workdir":{{json .Config.WorkingDir}},"user":{{json .Config.User}},'
