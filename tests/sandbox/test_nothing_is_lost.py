@@ -87,7 +87,7 @@ def test_data_is_given_up_only_by_name_and_stays_in_the_backup(
     assert {name for name in now.rows if now.rows[name] != before.rows[name]} == {"alembic_version", "users"}
     found = standalone_host.root(
         "db=$(docker ps -q -f label=com.docker.compose.service=db); "
-        'docker exec -i "$db" pg_restore -f - -a -t users <"$1" | grep -c "pile"',
+        'docker exec -i "$db" pg_restore -f - -a -t users <"$1" | grep -cP "\\t.*pile"',
         done.host["backup"]["remote_path"],
     )
     assert int(found) == 1800

@@ -80,8 +80,17 @@ def test_a_docker_client_that_fails_at_any_step_costs_nothing(plugin_host: Stage
 ACTS = {
     "database dies in the dump": (
         "exec *pg_dump*",
-        # Killed by its engine's machine, not by its engine, so that it is started again as after a crash.
-        FIND_DB + 'sleep 0.05; kill -9 "$(docker inspect -f "{{.State.Pid}}" "$db")"; sleep 2',
+        # A lock holds the dump up, so that it is under way when its server dies: killed by the machine, not by the
+        # engine, so that it is started again as after a crash.
+        FIND_DB
+        + """\
+ask() { docker exec "$db" psql -XAt -U comicpile -d comicpile -c "$1"; }
+docker exec -d "$db" psql -X -U comicpile -d comicpile -c 'BEGIN; LOCK TABLE events; SELECT pg_sleep(100)'
+until [ "$(ask "SELECT count(*) FROM pg_locks WHERE relation = 'events'::regclass AND granted")" -gt 0 ]; do :; done
+: >/run/fault.done
+until [ "$(ask "SELECT count(*) FROM pg_locks WHERE relation = 'events'::regclass AND NOT granted")" -gt 0 ]; do :; done
+kill -9 "$(docker inspect -f '{{.State.Pid}}' "$db")"
+""",
     ),
     "checkout cannot be written": ("stop *", "chown root:root alembic/versions && chmod 0755 alembic/versions"),
     "network of the database is cut": (
