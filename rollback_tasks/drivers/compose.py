@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rollback_tasks.errors import MalformedAnswer
 from rollback_tasks.model.facts import Container
 from rollback_tasks.model.project import Project
-from rollback_tasks.shell import Command, Effect, script
+from rollback_tasks.shell import Command, Effect, Secret, script
 
 # The files of a commit go to a private folder for the time of the question; `.env` is that of the project. A file that
 # git does not track stays what it is when the commit is checked out.
@@ -68,6 +69,11 @@ class Service:
     :param build: context, dockerfile, target and args where it is built; empty otherwise.
     :param container_name: fixed by the file; empty otherwise.
     :param is_pulled: compose would ask the registry even where the image is on the host (``pull_policy``).
+    :param replicas: containers that compose makes of it.
+    :param environment: variables as the file says them; every value may be a password.
+    :param ports: of the host that it takes for itself; a range or an arbitrary port is none.
+    :param is_one_shot: another service waits for it to end well (``service_completed_successfully``).
+    :param network_mode: ``host``, ``none``, ``service:NAME``...; empty for networks of its own.
     """
 
     image: str
@@ -75,6 +81,11 @@ class Service:
     command: str = ""
     container_name: str = ""
     is_pulled: bool = False
+    replicas: int = 1
+    environment: Mapping[str, Secret] = field(default_factory=dict)
+    ports: tuple[str, ...] = ()
+    network_mode: str = ""
+    is_one_shot: bool = False
 
 
 def read_config(text: str, project: Project) -> dict[str, Service]:
@@ -90,6 +101,7 @@ def read_config(text: str, project: Project) -> dict[str, Service]:
     services = document.get("services") if isinstance(document, dict) else None
     if not isinstance(services, dict):
         raise MalformedAnswer("compose printed a configuration without services")
+    awaited = {name for body in services.values() if isinstance(body, dict) for name in _awaited(body)}
     separator = "-" if project.compose == ("docker", "compose") else "_"
     return {
         str(name): Service(
@@ -98,6 +110,11 @@ def read_config(text: str, project: Project) -> dict[str, Service]:
             command=" ".join(_listed(body.get("entrypoint")) + _listed(body.get("command"))),
             container_name=str(body.get("container_name") or ""),
             is_pulled=str(body.get("pull_policy") or "missing") not in _LOCAL,
+            replicas=_replicas(body, is_plugin=separator == "-"),
+            environment=_environment(body.get("environment")),
+            ports=tuple(_fixed_ports(body.get("ports"))),
+            network_mode=str(body.get("network_mode") or ""),
+            is_one_shot=str(name) in awaited,
         )
         for name, body in services.items()
         if isinstance(body, dict)
@@ -114,6 +131,48 @@ def _build(said: object) -> Mapping[str, Any]:
     return dict(said) if isinstance(said, dict) else {}
 
 
+def _replicas(body: Mapping[str, Any], *, is_plugin: bool) -> int:
+    """Return how many containers compose makes; docker-compose takes no notice of ``deploy``."""
+    deploy = body.get("deploy")
+    said = body.get("scale")
+    if said is None and is_plugin and isinstance(deploy, dict):
+        said = deploy.get("replicas")
+    return said if isinstance(said, int) else 1
+
+
+def _awaited(body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the services whose good end a service waits for."""
+    said = body.get("depends_on")
+    for name, how in said.items() if isinstance(said, dict) else ():
+        if isinstance(how, dict) and how.get("condition") == "service_completed_successfully":
+            yield str(name)
+
+
+def _environment(said: object) -> dict[str, Secret]:
+    """Return the variables; a resolved compose file writes every ``$`` of a value twice."""
+    if isinstance(said, list):
+        said = dict(str(entry).partition("=")[::2] for entry in said)
+    if not isinstance(said, dict):
+        return {}
+    texts = {str(name): value for name, value in said.items() if value is not None}
+    return {name: Secret(_scalar(value).replace("$$", "$")) for name, value in texts.items()}
+
+
+def _scalar(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _fixed_ports(said: object) -> Iterator[str]:
+    """Yield the host's ports that only one container can have at a time."""
+    for entry in said if isinstance(said, list) else ():
+        if isinstance(entry, dict):
+            published = str(entry.get("published") or "")
+        else:
+            published = str(entry).rpartition(":")[0].rpartition(":")[2]
+        if published not in ("", "0") and "-" not in published:
+            yield published
+
+
 def _listed(said: object) -> list[str]:
     if isinstance(said, str):
         return [said]
@@ -124,14 +183,19 @@ def _listed(said: object) -> list[str]:
 _NO_PULL = ("--pull", "never")
 
 
-def up(project: Project, services: Sequence[str], *, is_pulled: bool = False) -> Command:
+def up(
+    project: Project, services: Sequence[str], *, is_pulled: bool = False, scale: Mapping[str, int] | None = None
+) -> Command:
     """Return the command that recreates services from the images that are there, without building.
 
     :param is_pulled: the file asks for a pull, which is held back. Not every compose knows how, so only then.
+    :param scale: service to its number of containers, where that is not the file's.
     """
     held = _NO_PULL if is_pulled else ()
+    scaled = [word for service, count in sorted((scale or {}).items()) for word in ("--scale", f"{service}={count}")]
+    words = ("up", "-d", "--no-deps", "--no-build", "--force-recreate", *held, *scaled, *services)
     return Command(
-        argv=project.compose_words("up", "-d", "--no-deps", "--no-build", "--force-recreate", *held, *services),
+        argv=project.compose_words(*words),
         effect=Effect.WRITE,
         cwd=project.folder,
         timeout=300,
@@ -143,32 +207,44 @@ def up(project: Project, services: Sequence[str], *, is_pulled: bool = False) ->
 _REVIVE = """\
 project=$1 folder=$2 held=$3 count=$4
 shift 4
-ran= slept=
+ran= slept= ran_scale= slept_scale=
 while [ "$count" -gt 0 ]; do
-  service=$1 id=$2 running=$3
-  shift 3
+  service=$1 id=$2 running=$3 replicas=$4
+  shift 4
+  scale=
+  [ "$replicas" -le 1 ] || scale=" --scale $service=$replicas"
   count=$((count - 1))
   docker version >/dev/null || exit 1
   if docker inspect --type container "$id" >/dev/null 2>&1; then
     if [ "$running" = yes ]; then docker start "$id" >/dev/null || exit 1; fi
   elif [ "$running" = yes ]; then
-    case " $ran " in *" $service "*) ;; *) ran="$ran $service" ;; esac
+    case " $ran " in *" $service "*) ;; *) ran="$ran $service" ran_scale=$ran_scale$scale ;; esac
   else
-    case " $slept " in *" $service "*) ;; *) slept="$slept $service" ;; esac
+    case " $slept " in *" $service "*) ;; *) slept="$slept $service" slept_scale=$slept_scale$scale ;; esac
   fi
 done
 cd -- "$folder" || exit 1
-[ -z "$slept" ] || "$@" up --no-start --no-deps --no-build --force-recreate $held $slept || exit 1
-[ -z "$ran" ] || "$@" up -d --no-deps --no-build --force-recreate $held $ran
+[ -z "$slept" ] || "$@" up --no-start --no-deps --no-build --force-recreate $held $slept_scale $slept || exit 1
+[ -z "$ran" ] || "$@" up -d --no-deps --no-build --force-recreate $held $ran_scale $ran
 """
 
 
 def revive(project: Project, old: Sequence[Container], *, is_pulled: bool = False) -> Command:
-    """Return the command that gives the services the containers that they had. Safe at any time and twice.
+    """Return the command that gives the services the containers that they had, and as many. Safe at any time and twice.
 
     :param is_pulled: as in ``up``.
     """
-    words = [word for c in old for word in (c.service, c.id, "yes" if c.state in ("running", "restarting") else "no")]
+    numbers = Counter(c.service for c in old)
+    words = [
+        word
+        for c in old
+        for word in (
+            c.service,
+            c.id,
+            "yes" if c.state in ("running", "restarting") else "no",
+            str(numbers[c.service]),
+        )
+    ]
     return script(
         _REVIVE,
         project.name,

@@ -63,6 +63,7 @@ def recorded(release: Release, *, at: str, run_id: str = "") -> str:
         schema=list(release.schema),
         names=list(release.names),
         run_id=run_id,
+        **({"mixed": release.mixed} if release.mixed else {}),
     )
 
 
@@ -133,6 +134,7 @@ def _apply(found: dict[str, Release], event: Mapping[str, Any]) -> None:
                 recorded_at=str(event.get("at", "")),
                 status=before.status if before else ReleaseStatus.UNMARKED,
                 reason=before.reason if before else "",
+                mixed=str(event.get("mixed", "")),
             )
         case "marked" if key in found:
             status = {each.value: each for each in ReleaseStatus}.get(str(event.get("status")))

@@ -67,8 +67,11 @@ def with_all_writers(plan: HostPlan, session: Session, world: World, share: Shar
     return replace(plan, blockers=(*plan.blockers, blocker), steps=())
 
 
-def look(session: Session, release: Release, world: World) -> TargetFacts:
-    """Ask the host for what the way to ``release`` is made of, and judge it."""
+def look(session: Session, release: Release, world: World, *, code_only: bool = False) -> TargetFacts:
+    """Ask the host for what the way to ``release`` is made of, and judge it.
+
+    :param code_only: the database is left alone.
+    """
     host = world.read_only(session.host)
     project, facts = session.project, session.facts
     way = gather_target.look_at(host, project, facts, release.commit)
@@ -92,6 +95,7 @@ def look(session: Session, release: Release, world: World) -> TargetFacts:
             target_graph=way.target_scripts,
             target_heads=release.schema or None,
             counts=counts,
+            code_only=code_only,
         )
 
     verdict = judge(None)

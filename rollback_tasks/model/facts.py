@@ -42,6 +42,7 @@ class Container:
     """One container of the compose project, not one-off ones.
 
     :param grace: seconds that it is given to stop; -1 = any time.
+    :param config_hash: what compose made it from; empty where it has no such label.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Container:
     workdir: str = ""
     started_at: str = ""
     grace: int = 10
+    config_hash: str = ""
 
     @property
     def is_running(self) -> bool:

@@ -28,6 +28,7 @@ class Release:
     :param reason: text of the last mark.
     :param names: git tags that pointed at the commit when it was recorded.
     :param is_rolled_back_to: the last arrival at this release was a rollback, not a deployment.
+    :param mixed: what of another release is in it, e.g. ``images of v5``; empty for one as it was deployed.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Release:
     reason: str = ""
     names: tuple[str, ...] = ()
     is_rolled_back_to: bool = False
+    mixed: str = ""
 
     @property
     def label(self) -> str:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from rollback_tasks.drivers import images as image_driver
 from rollback_tasks.drivers import ledger
-from rollback_tasks.drivers.alembic_run import Deployed
-from rollback_tasks.drivers.compose import Service
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Blocker, HostPlan, HostState, Step
 from rollback_tasks.model.project import Project
@@ -18,24 +15,11 @@ from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict
 from rollback_tasks.planning import guards, sequence
 from rollback_tasks.planning.migrations import unaccepted
+from rollback_tasks.planning.pictures import TargetFacts, pictures_of
 from rollback_tasks.planning.sequence import Images, Settings, Share
 from rollback_tasks.planning.target import Choice, is_same
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetFacts:
-    """What was asked of the host once the target was chosen.
-
-    :param services: of the target's compose file; ``services_problem`` where it cannot be read.
-    :param deployed: how to run alembic as the deployed container would; None where there is no container.
-    """
-
-    verdict: Verdict | None = None
-    verdict_problem: str = ""
-    services: Mapping[str, Service] = field(default_factory=dict)
-    services_problem: str = ""
-    current_services: Mapping[str, Service] = field(default_factory=dict)
-    deployed: Deployed | None = None
+__all__ = ["TargetFacts", "ledger_lines", "plan_host", "projected", "release_id", "start_state"]
 
 
 def plan_host(
@@ -57,7 +41,7 @@ def plan_host(
     plan = replace(plan, target=target, verdict=verdict)
     if choice.stays_because:
         return replace(plan, noop_reason=choice.stays_because)
-    pictures, missing = _images(project, facts, current, target, details)
+    pictures, missing = pictures_of(project, facts, current, target, details)
     reached = {service: pictures.wanted(service) for service in pictures.pins}
     if verdict is not None and not missing and not pictures.builds and facts.is_healthy:
         settled = replace(target, schema=verdict.target)
@@ -156,110 +140,3 @@ def ledger_lines(
 def release_id(commit: str, now: float) -> str:
     """Return a new name in the ledger, e.g. ``20261122T031501Z-1a2b3c4``. ``now`` in seconds since the epoch."""
     return f"{datetime.fromtimestamp(now, UTC).strftime('%Y%m%dT%H%M%SZ')}-{commit[:7]}"
-
-
-def _images(
-    project: Project, facts: HostFacts, current: Release, target: Release, details: TargetFacts
-) -> tuple[Images, tuple[Blocker, ...]]:
-    """Return where each app service's image comes from: the recorded one by digest, else one built from the
-    target's commit under a name that says so."""
-    left = {
-        image_driver.pin_name(project.name, c.service, c.image): c.image
-        for c in facts.containers
-        if c.service in project.app_services and c.image in facts.images
-    }
-    if details.services_problem:
-        return Images(left=left), (Blocker(f"the target's compose file: {details.services_problem}"),)
-    reached: dict[str, str] = {}
-    builds = {}
-    pins: dict[str, str] = {}
-    references: dict[str, str] = {}
-    problems = []
-    for name in project.app_services:
-        service = details.services.get(name)
-        if service is None:
-            problems.append(Blocker(f"the target's compose file has no service {name}"))
-            continue
-        references[name] = service.image
-        recorded = target.images.get(name, "")
-        if not recorded and target.commit == current.commit:
-            # What runs was made from that very commit: nothing has to be built again.
-            recorded = current.images.get(name, "")
-        by_commit = image_driver.pin_name(project.name, name, target.commit)
-        found = facts.images.get(recorded) or facts.images.get(by_commit)
-        # What a digest in the compose file names is started, whatever was recorded.
-        if image_driver.is_fixed(service.image) or (found is None and not service.build):
-            found = image_driver.find(facts.images, service.image)
-        if found is not None and not recorded and _is_unknown(project, facts, details, name, found, target):
-            problems.append(
-                Blocker(
-                    f"nothing says which image of service {name} release {target.label} had: it was never recorded, "
-                    f"and {service.image} now means the image that runs",
-                    f"tag the right one on {facts.host} (`docker tag IMAGE {by_commit}`), then plan again.",
-                )
-            )
-        elif found is not None:
-            pins[name] = image_driver.pin_name(project.name, name, found)
-            reached[pins[name]] = found
-        elif service.build and not image_driver.is_fixed(service.image):
-            problem = image_driver.build_problem(service.build, project.folder)
-            if problem:
-                problems.append(
-                    Blocker(
-                        f"the image of service {name} cannot be built from commit {target.commit[:12]}: {problem}",
-                        f"build it on {facts.host} as {by_commit}, then plan again.",
-                    )
-                )
-                continue
-            pins[name] = by_commit
-            builds[by_commit] = service.build
-        else:
-            problems.append(
-                Blocker(
-                    f"image {recorded or service.image} of service {name} is not on the host",
-                    f"fetch it first: `docker pull {service.image}` on {facts.host}",
-                )
-            )
-    images = Images(
-        left=left,
-        reached=reached,
-        builds=builds,
-        pins=pins,
-        references=references,
-        is_pulled_now=_is_pulled(project, details.current_services),
-        is_pulled_then=_is_pulled(project, details.services),
-    )
-    return images, (*problems, *_clashing(images))
-
-
-def _clashing(images: Images) -> Iterator[Blocker]:
-    """Yield a blocker for services that compose starts by one name and that had different images."""
-    owners: dict[str, str] = {}
-    for service, reference in images.references.items():
-        other = owners.setdefault(reference, service)
-        if {service, other} <= images.pins.keys() and images.wanted(service) != images.wanted(other):
-            yield Blocker(
-                f"services {other} and {service} both start {reference}, but the release had two images of that name",
-                "name another release with --to, or record this one again where both run the same image.",
-            )
-
-
-def _is_unknown(
-    project: Project, facts: HostFacts, details: TargetFacts, name: str, found: str, target: Release
-) -> bool:
-    """True where a name that both commits start by is all that speaks for an image of the application itself."""
-    now = details.current_services.get(name)
-    is_same_name = now is not None and now.image == details.services[name].image
-    by_name = image_driver.find(facts.images, details.services[name].image)
-    return (
-        name == project.migrations_service
-        and target.commit != facts.git.commit
-        and is_same_name
-        and not image_driver.is_fixed(details.services[name].image)
-        and found == by_name
-        and image_driver.pin_name(project.name, name, target.commit) not in facts.images
-    )
-
-
-def _is_pulled(project: Project, services: Mapping[str, Service]) -> bool:
-    return any(services[name].is_pulled for name in project.app_services if name in services)

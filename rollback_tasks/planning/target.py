@@ -45,6 +45,7 @@ def current_release(facts: HostFacts, project: Project) -> Release:
                 reason=release.reason,
                 names=release.names or tags,
                 is_rolled_back_to=release.is_rolled_back_to,
+                mixed=release.mixed,
             )
     commit = facts.git.commit
     return Release(id=f"unrecorded-{commit[:7]}", commit=commit, images=images, schema=schema, names=tags)
@@ -95,11 +96,13 @@ def _named(facts: HostFacts, to: str, resolved: str | None) -> Choice:
     digest = to.removeprefix("sha256:").lower()
     if len(digest) >= 12 and set(digest) <= set("0123456789abcdef"):
         wanted = f"sha256:{digest}"
-        owners = [r for r in facts.ledger if any(image.startswith(wanted) for image in r.images.values())]
+        owners = [
+            r for r in facts.ledger if not r.mixed and any(image.startswith(wanted) for image in r.images.values())
+        ]
         if owners:
             return Choice(release=owners[-1])
     if resolved is not None:
-        recorded = [release for release in facts.ledger if release.commit == resolved]
+        recorded = [release for release in facts.ledger if release.commit == resolved and not release.mixed]
         if recorded:
             good = [release for release in recorded if release.status is ReleaseStatus.GOOD]
             return Choice(release=(good or recorded)[-1])

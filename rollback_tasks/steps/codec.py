@@ -14,6 +14,7 @@ from rollback_tasks.errors import MalformedAnswer
 from rollback_tasks.model.plan import Step
 from rollback_tasks.shell import Secret
 from rollback_tasks.steps.await_healthy import AwaitHealthy
+from rollback_tasks.steps.await_running import AwaitRunning
 from rollback_tasks.steps.backup_database import BackupDatabase
 from rollback_tasks.steps.base import BaseStep
 from rollback_tasks.steps.checkout_release import CheckoutRelease
@@ -39,6 +40,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
     step.kind: step
     for step in (
         AwaitHealthy,
+        AwaitRunning,
         BackupDatabase,
         CheckoutRelease,
         CopyDatabase,

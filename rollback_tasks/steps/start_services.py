@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from rollback_tasks.drivers import compose, containers
@@ -19,6 +19,7 @@ class StartServices(BaseStep):
     :param old_ids: containers that must not be taken for the target's.
     :param images: service to the target's image, for the projection.
     :param is_pulled: the target's compose file asks for a pull, which is held back.
+    :param scale: service to its number of containers, where somebody had chosen another one than the file's.
     """
 
     kind: ClassVar[str] = "start_services"
@@ -28,14 +29,17 @@ class StartServices(BaseStep):
     old_ids: tuple[str, ...]
     images: Mapping[str, str]
     is_pulled: bool = False
+    scale: Mapping[str, int] = field(default_factory=dict)
 
     def describe(self) -> str:
         """The operator's sentence."""
-        return f"start {', '.join(self.project_.app_services)}"
+        numbers = {service: f" ({count} containers)" for service, count in self.scale.items()}
+        return f"start {', '.join(service + numbers.get(service, '') for service in self.project_.app_services)}"
 
     def forward(self) -> tuple[Action, ...]:
         """Recreate without building."""
-        return (compose.up(self.project_, self.project_.app_services, is_pulled=self.is_pulled),)
+        services = self.project_.app_services
+        return (compose.up(self.project_, services, is_pulled=self.is_pulled, scale=self.scale),)
 
     def project(self, state: HostState) -> HostState:
         """The target runs."""

@@ -20,15 +20,21 @@ class SwitchImages(BaseStep):
     :param after: reference to the pin of the target's image.
     :param after_images: service to the target's image, for the projection.
     :param before_images: service to the image now, for the projection.
+    :param is_down: the service was taken away before.
     """
 
     kind: ClassVar[str] = "switch_images"
-    takes_service_away: ClassVar[bool] = True
     project_: Project
     before: Mapping[str, str]
     after: Mapping[str, str]
     before_images: Mapping[str, str]
     after_images: Mapping[str, str]
+    is_down: bool = True
+
+    @property
+    def takes_service_away(self) -> bool:  # type: ignore[override]
+        """True where the application is stopped for it."""
+        return self.is_down
 
     def describe(self) -> str:
         """The operator's sentence."""

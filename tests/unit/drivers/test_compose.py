@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from rollback_tasks.drivers import compose
 from rollback_tasks.drivers.compose import Service, read_config
 from rollback_tasks.errors import CommandFailed, MalformedAnswer
 from rollback_tasks.model.facts import Container
-from rollback_tasks.shell import Effect
+from rollback_tasks.shell import Effect, Secret
 from tests.builders import a_container, a_project
 from tests.fakes import FakeDocker
 
@@ -26,8 +27,10 @@ GENERATIONS = [("plugin-5.6.1", PLUGIN), ("standalone-1.29.2", STANDALONE)]
 def test_the_demos_services_are_read(generation: str, project: object) -> None:
     found = read_config((RECORDED / generation / "config.yml").read_text(), project)  # type: ignore[arg-type]
     named = {"dockerfile": "Dockerfile"} if generation.startswith("plugin") else {}
-    assert found == {
-        "app": Service(image="comic-pile", build={"context": "/srv/comicpile", **named}),
+    assert set(found["app"].environment) == {"DATABASE_URL"}
+    assert set(found["db"].environment) == {"POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER"}
+    assert {name: replace(service, environment={}) for name, service in found.items()} == {
+        "app": Service(image="comic-pile", build={"context": "/srv/comicpile", **named}, ports=("8000",)),
         "db": Service(image="comic-pile-db", build={"context": "/srv/comicpile/db", **named}),
     }
 
@@ -62,6 +65,18 @@ def test_odd_services_are_read(generation: str, project: object, plain: str, arg
         ("services: {app: {image: x, container_name: web}}", Service(image="x", container_name="web")),
         ("services: {app: {image: x, command: run it}}", Service(image="x", command="run it")),
         ("services: {app: {image: 3}, broken: null}", Service(image="3")),
+        ("services: {app: {image: x, scale: 2}}", Service(image="x", replicas=2)),
+        ("services: {app: {image: x, deploy: {replicas: 3}}}", Service(image="x", replicas=3)),
+        (
+            "services: {app: {image: x, environment: {A: a$$b, B: 1, C: true, D: null}}}",
+            Service(image="x", environment={"A": Secret("a$b"), "B": Secret("1"), "C": Secret("true")}),
+        ),
+        ("services: {app: {image: x, environment: ['A=b=c']}}", Service(image="x", environment={"A": Secret("b=c")})),
+        (
+            "services: {app: {image: x, ports: ['8000:80', '127.0.0.1:81:81', '82', '80-90:80', {published: 6}]}}",
+            Service(image="x", ports=("8000", "81", "6")),
+        ),
+        ("services: {app: {image: x, network_mode: host}}", Service(image="x", network_mode="host")),
     ],
 )
 def test_a_service_is(text: str, found: Service) -> None:
@@ -138,7 +153,15 @@ def old(identity: str, service: str = "app", state: str = "running") -> Containe
         pytest.param([old("a", state="exited")], [here("a", state="exited")], {"a": "exited"}, id="it was stopped"),
         pytest.param([old("a")], [], {"new-app-1": "running"}, id="it was replaced"),
         pytest.param([old("a", state="exited")], [], {"new-app-1": "created"}, id="a stopped one was replaced"),
-        pytest.param([old("a"), old("b")], [], {"new-app-1": "running"}, id="two of one service: asked for once"),
+        pytest.param(
+            [old("a"), old("b")], [], {"new-app-1": "running", "new-app-2": "running"}, id="two of one service"
+        ),
+        pytest.param(
+            [old("a"), old("b"), old("w", "worker", "exited")],
+            [],
+            {"new-worker-1": "created", "new-app-2": "running", "new-app-3": "running"},
+            id="each service as often as it was there",
+        ),
         pytest.param(
             [old("a"), old("w", "worker", "exited"), old("x", "web")],
             [here("x", "web", "exited"), here("db", "db")],
@@ -169,3 +192,9 @@ def test_an_engine_that_does_not_answer_is_not_taken_for_a_missing_container(tmp
     docker = FakeDocker(tmp_path, containers=[here("a", state="exited")], broken=["version", "inspect"])
     with pytest.raises(CommandFailed):
         docker.run(compose.revive(a_project(str(tmp_path)), [old("a")]))
+
+
+def test_a_service_whose_good_end_another_waits_for_is_known() -> None:
+    waits = "depends_on: {prestart: {condition: service_completed_successfully}, db: {condition: service_started}}"
+    text = f"services: {{app: {{image: x, {waits}}}, prestart: {{image: x}}, db: {{image: y, depends_on: [x]}}}}"
+    assert [name for name, service in read_config(text, PLUGIN).items() if service.is_one_shot] == ["prestart"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,7 @@ def test_a_container_is_read_whole() -> None:
         networks={"zoo_default": ""},
         command=("sh", "-c", "echo 'it broke \"badly\"' >&2; exit 3"),
         started_at="2026-11-22T16:56:41.300857494Z",
+        config_hash="b269e5e46217f647c5962deea7b32a3291488eb32120e424c981f0a2a717ae9d",
     )
 
 
@@ -220,6 +222,22 @@ def test_a_service_runs_an_image_only_where_all_its_containers_do(
         return
     with pytest.raises(CommandFailed):
         docker.run(command)
+
+
+@pytest.mark.parametrize(
+    ("crowd", "holds"),
+    [
+        ([one("a", image="sha256:2", state="exited")], True),
+        ([one("a", image="sha256:2", state="exited", code=1)], False),
+        ([one("a", image="sha256:1", state="exited")], False),
+    ],
+)
+def test_a_service_that_others_wait_for_may_have_ended_well(
+    docker: FakeDocker, crowd: list[dict[str, object]], holds: bool
+) -> None:
+    docker.change(containers=crowd)
+    command = replace(containers.runs_images(PROJECT, {"app": "pin:1"}, ["app"]), ok_codes=frozenset({0, 1}))
+    assert (docker.run(command).exit_code == 0) is holds
 
 
 def test_evidence_is_private_and_holds_every_container(docker: FakeDocker, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from tests.builders import (
     some_services,
     some_settings,
 )
+from tests.unit.steps import test_partial
 from tests.unit.steps import test_restore_steps as restore
 
 PROJECT = a_project()
@@ -91,7 +92,7 @@ STEPS: dict[str, Step] = (
     | {step.kind: step for step in PLANS["to be built"].steps}
     | {step.kind: step for step in PLANS["downgrade"].steps}
 )
-OTHERS = (restore.STEPS,)
+OTHERS = (restore.STEPS, test_partial.STEPS)
 
 
 @pytest.mark.parametrize("name", PLANS)

@@ -1,0 +1,138 @@
+"""The steps of the procedures that take back a part: they add up, and every beginning of them can be undone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.model.plan import Check, Compensation, Gate, HostPlan, HostState
+from rollback_tasks.planning import images_only, mixed
+from rollback_tasks.planning.pictures import recorded_pictures
+from rollback_tasks.planning.target import current_release
+from rollback_tasks.shell import Effect, standalone
+from rollback_tasks.steps.codec import from_json, to_json
+from tests.builders import (
+    RUN,
+    a_container,
+    a_project,
+    a_release,
+    a_request,
+    code_only,
+    image,
+    some_facts,
+    some_services,
+    some_settings,
+)
+
+PROJECT = a_project()
+
+
+def images_back(facts: HostFacts) -> HostPlan:
+    current = current_release(facts, PROJECT)
+    target = a_release(2)
+    pictures, problems = recorded_pictures(PROJECT, facts, current, target, some_services())
+    assert problems == ()
+    verdict = code_only() if facts.database else None
+    plan = HostPlan(host="prod1", current=current, target=target, verdict=verdict)
+    reached = mixed.mix(a_request(), current, "images of r2", {"app": image(2)})
+    return images_only.switch(
+        a_request(), PROJECT, some_settings(), facts, current, reached, pictures, plan, target.label
+    )
+
+
+SCALED = replace(
+    some_facts(3),
+    containers=(a_container("app", 3), a_container("app", 3, id="app-b", name="comicpile-app-2"), a_container("db", 9)),
+)
+PLANS = {
+    "images back": images_back(some_facts(3)),
+    "images back without the database": images_back(replace(some_facts(3), database=None, is_healthy=False)),
+    "images back of two containers": images_back(SCALED),
+}
+STEPS = {step.kind: step for made in PLANS.values() for step in made.steps}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_steps_end_where_the_plan_says(name: str) -> None:
+    made = PLANS[name]
+    state = made.start
+    assert state is not None
+    for step in made.steps:
+        state = step.project(state)
+    assert state == made.end
+    assert None not in state.running.values()
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_undoing_any_beginning_ends_at_the_start_also_twice(name: str) -> None:
+    made = PLANS[name]
+    assert made.start is not None
+    for reached in range(len(made.steps) + 1):
+        for has_acted in (True, False):
+            state: HostState = made.start
+            for step in made.steps[: max(0, reached - (not has_acted))]:
+                state = step.project(state)
+            for step in reversed(made.steps[:reached]):
+                state = step.unproject(state)
+                assert step.unproject(state) == state
+            assert state.without_kept() == made.start.without_kept(), made.steps[reached - 1].kind
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_conditions_only_read_and_every_way_back_stands_alone(name: str) -> None:
+    for step in PLANS[name].steps:
+        checks: tuple[Check, ...] = (*step.precondition(), *step.postcondition())
+        assert {check.command.effect for check in checks} <= {Effect.READ}
+        assert all(check.says and check.says[0].islower() and not check.says.endswith(".") for check in checks)
+        undo = step.compensation()
+        if isinstance(undo, Compensation):
+            assert undo.command.effect is not Effect.READ
+            assert standalone(undo.command)
+        gates = [action.watch for action in step.forward() if isinstance(action, Gate)]
+        assert all(watch is not None and watch.effect is Effect.READ for watch in gates)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_another_laptop_reads_the_same_steps(name: str) -> None:
+    assert [from_json(to_json(step), ()) for step in PLANS[name].steps] == list(PLANS[name].steps)
+
+
+def test_images_alone_change_neither_checkout_nor_database() -> None:
+    made = PLANS["images back"]
+    kinds = "save_evidence prepare_images stop_services switch_images start_services await_healthy verify_release"
+    assert [step.kind for step in made.steps] == [*kinds.split(), "record_release"]
+    assert made.start is not None
+    assert made.end is not None
+    assert (made.end.checkout, made.end.schema) == (made.start.checkout, made.start.schema)
+    assert STEPS["verify_release"].describe() == "verify what really runs: image digests, schema"
+
+
+def test_without_the_database_its_containers_have_to_live() -> None:
+    made = PLANS["images back without the database"]
+    said = [step.describe() for step in made.steps]
+    assert said[5] == "watch for 5 s that the containers live: health cannot be asked without the database"
+    assert said[6] == "verify what really runs: image digests"
+    assert "await_healthy" not in [step.kind for step in made.steps]
+
+
+def test_the_number_of_containers_stays_what_somebody_made_it() -> None:
+    made = {step.kind: step for step in PLANS["images back of two containers"].steps}
+    assert made["start_services"].describe() == "start app (2 containers)"
+    (start,) = made["start_services"].forward()
+    assert "--scale app=2" in " ".join(start.argv)  # type: ignore[union-attr]
+    (start,) = PLANS["images back"].steps[4].forward()
+    assert "--scale" not in start.argv  # type: ignore[union-attr]
+
+
+def test_the_ledger_learns_what_was_left_and_that_what_runs_is_mixed() -> None:
+    (record,) = [step for step in PLANS["images back"].steps if step.kind == "record_release"]
+    lines = record.lines  # type: ignore[attr-defined]
+    assert [line[line.index('"event": ') + 10 :].partition('"')[0] for line in lines] == [
+        "recorded",
+        "marked",
+        "rolled_back",
+    ]
+    assert '"mixed": "images of r2"' in lines[0]
+    assert f'"id": "{RUN[:16]}-3cccccc-mixed"' in lines[0]
