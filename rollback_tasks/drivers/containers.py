@@ -26,8 +26,7 @@ _FIELDS = (
     '"labels":{{json .Config.Labels}},"state":{{json .State}},"restarts":{{json .RestartCount}},'
     '"networks":{{json .NetworkSettings.Networks}},"entrypoint":{{json .Config.Entrypoint}},'
     '"cmd":{{json .Config.Cmd}},"workdir":{{json .Config.WorkingDir}},"user":{{json .Config.User}},'
-    # Not every container has one, and docker fails at a field that is missing, but not at an index.
-    '"grace":{{json (index .Config "StopTimeout")}}}'
+    '"grace":{{json .Config.StopTimeout}}}'
 )
 
 _INSPECT = """\
