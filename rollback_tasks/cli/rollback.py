@@ -8,6 +8,7 @@ from invoke import Context
 
 from rollback_tasks.cli.options import Options, Shape
 from rollback_tasks.cli.rollback_containers import TASKS as CONTAINERS
+from rollback_tasks.cli.runs import RUNS
 from rollback_tasks.cli.task import collection, rollback_task
 from rollback_tasks.errors import UsageError
 from rollback_tasks.model.outcome import RunReport
@@ -104,4 +105,4 @@ def resume(context: Context, options: Options) -> RunReport:
     return flow.resume(wired.request(options), wired.configs, wired.world)
 
 
-ns = collection("rollback", full, plan, restore, *CONTAINERS, resume, abort)
+ns = collection("rollback", full, plan, restore, *CONTAINERS, resume, abort, *RUNS)

@@ -224,7 +224,7 @@ _BACK = (
     "\\if :present\n"
     + _SHUT
     + 'begin;\nalter database :"live" rename to :"aside";\nalter database :"other" rename to :"live";\ncommit;\n'
-    + "\\endif\n"
+    'alter database :"aside" allow_connections true;\n' + "\\endif\n"
 )
 
 
@@ -281,8 +281,7 @@ exec "$@"
 
 
 def drop_copy(project: Project, run_id: str, *, marker: str) -> Command:
-    """Return the command that ends a copy that is still being made, opens the live database, and drops the copy; does
-    nothing where ``marker`` says that the live one was changed since."""
+    """Return the command that ends a copy in the making, opens the live one, drops the copy unless ``marker`` is there."""
     drop = sql(
         project,
         END_OWN + OPEN + 'drop database if exists :"name";',

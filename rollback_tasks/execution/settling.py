@@ -103,9 +103,9 @@ class Settling:
             brief = second.brief if isinstance(second, RollbackError) else "interrupted again"
             self._strand(f"putting the host back did not end either: {brief}", f"put it back with `{self._abort}`.")
 
-    def undo_committed(self) -> None:
-        """Undo a run whose result already stands, because other hosts of its fleet failed. Never raises."""
-        self.result.problem = "undone because other hosts of the fleet failed"
+    def undo_committed(self, why: str) -> None:
+        """Undo a run whose result already stands. Never raises."""
+        self.result.problem = why
         try:
             self._unwind("undo")
         except (RollbackError, KeyboardInterrupt) as error:

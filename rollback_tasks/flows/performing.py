@@ -89,15 +89,19 @@ def perform(performer: Executor, session: Session) -> Performed:
 def undo(
     session: Session,
     performed: Performed,
-    request: RollbackRequest,
+    run_id: str,
     world: World,
     *,
+    why: str,
     was_healthy: bool,
     leads_database: bool = True,
 ) -> Performed:
-    """Take a committed run back. Never raises."""
+    """Take a committed run back. Never raises.
+
+    :param why: stands in the report as the reason.
+    """
     performed.steps = list(performed.steps)
-    lead = Lead(project=session.project, run_id=request.run_id, holder="", lease=session.config.guard.lease)
+    lead = Lead(project=session.project, run_id=run_id, holder="", lease=session.config.guard.lease)
     settling = Settling(
         name=session.config.name,
         host=session.host,
@@ -107,10 +111,10 @@ def undo(
         lead=lead,
         database_lead=replace(lead, at=session.project.site) if session.project.site and leads_database else None,
         health_after=_gate(session) if was_healthy else None,
-        down_since=None,
+        down_since=world.clock.monotonic(),
         result=performed,
     )
-    settling.undo_committed()
+    settling.undo_committed(why)
     session.host = settling.host
     return performed
 
@@ -194,6 +198,8 @@ def _plan_text(plan: HostPlan, request: RollbackRequest, *, was_healthy: bool) -
         "task": request.task,
         "run_id": plan_run(plan, request),
         "host": plan.host,
+        "operator": request.operator,
+        "reason": request.reason,
         "was_healthy": was_healthy,
         "current": described(plan.current),
         "target": _goal(plan, plan.end.running if plan.end else None),

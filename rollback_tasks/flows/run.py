@@ -241,8 +241,9 @@ class _Run:
                     performing.undo(
                         session,
                         performed,
-                        self.request,
+                        self.request.run_id,
                         self.world,
+                        why="undone because other hosts of the fleet failed",
                         was_healthy=was_healthy,
                         leads_database=name in self.leaders,
                     ),

@@ -69,7 +69,8 @@ def _steps(steps: tuple[Step, ...]) -> Iterator[Line]:
             is_away = True
             yield line("  ", Span("--- downtime starts: the application is stopped ---", Tone.WARN))
         yield line(f"  {number:>{digits}}. ", *_first(step.describe()), hang=hang)
-        yield line(" " * hang, _undo(step), hang=hang + 6)
+        if step.compensation().says:
+            yield line(" " * hang, _undo(step), hang=hang + 6)
 
 
 def _undo(step: Step) -> Span:

@@ -1,0 +1,264 @@
+"""``rollback.redo``: take a finished run back; ``rollback.history``: what was done to hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rollback_tasks.config.schema import HostConfig
+from rollback_tasks.drivers import git, postgres, scratch
+from rollback_tasks.errors import Declined, PlanRefused, RollbackError, UsageError
+from rollback_tasks.execution import lock, runs
+from rollback_tasks.execution.runs import PastRun, RunState
+from rollback_tasks.execution.settling import Performed
+from rollback_tasks.flows import performing
+from rollback_tasks.flows.fitting import lockables, still_fits
+from rollback_tasks.flows.reports import planned
+from rollback_tasks.flows.session import Session, close_all, look_again, open_all, stamp, untouched
+from rollback_tasks.flows.world import World
+from rollback_tasks.model import events
+from rollback_tasks.model.outcome import HostReport, Outcome, RunReport, StepRecord, StepState
+from rollback_tasks.model.plan import HostPlan, Plan
+from rollback_tasks.model.request import RollbackRequest
+from rollback_tasks.planning import redo as decisions
+from rollback_tasks.planning import target
+from rollback_tasks.steps.codec import from_json
+from rollback_tasks.steps.undo import Undo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRuns:
+    """What one host remembers, newest first."""
+
+    host: str
+    runs: tuple[PastRun, ...] = ()
+    error: RollbackError | None = None
+
+
+def history(configs: Sequence[HostConfig], world: World) -> list[HostRuns]:
+    """Return every host's runs, in the order of the inventory."""
+    sessions, errors = open_all(configs, world)
+    try:
+        found = {s.config.name: HostRuns(host=s.config.name, runs=_past(s, world)) for s in sessions}
+    finally:
+        close_all(sessions)
+    return [found.get(c.name) or HostRuns(host=c.name, error=errors[c.name]) for c in configs]
+
+
+def redo(request: RollbackRequest, configs: Sequence[HostConfig], world: World, *, run_id: str | None) -> RunReport:
+    """Take the newest finished run of every host back, newest step first, with the scripts that lie on the host.
+
+    :param run_id: the run that is meant; None = the newest that changed the host.
+    :raises UsageError: nobody can answer and ``--yes`` was not given, or no run has that name.
+    :raises Declined: the operator said no.
+    """
+    if not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
+        raise UsageError(
+            "nobody can answer the question: there is no terminal",
+            details="nothing was changed",
+            hint="add --yes to go on without a question, or --dry-run to see the plan.",
+        )
+    sessions, errors = open_all(configs, world)
+    try:
+        return _Redo(request, configs, world, sessions, errors, run_id).go()
+    finally:
+        close_all(sessions)
+
+
+class _Redo:
+    """The story of one ``rollback.redo``."""
+
+    def __init__(
+        self,
+        request: RollbackRequest,
+        configs: Sequence[HostConfig],
+        world: World,
+        sessions: Sequence[Session],
+        errors: dict[str, RollbackError],
+        run_id: str | None,
+    ) -> None:
+        self.request, self.configs, self.world = request, configs, world
+        self.sessions = {session.config.name: session for session in sessions}
+        self.reports: dict[str, HostReport] = {name: untouched(name, error) for name, error in errors.items()}
+        self.plans: dict[str, HostPlan] = {}
+        self.past: dict[str, PastRun] = {}
+        for name, session in self.sessions.items():
+            try:
+                self._plan(session, run_id)
+                self.reports[name] = planned(self.plans[name])
+            except UsageError:
+                raise
+            except RollbackError as error:
+                self.reports[name] = untouched(name, error)
+        self.plan = Plan(task=request.task, run_id=request.run_id, hosts=tuple(self.plans.values()))
+
+    def _plan(self, session: Session, run_id: str | None) -> None:
+        facts, project, name = session.facts, session.project, session.config.name
+        if facts.lock is not None:
+            raise lock.held(name, facts.lock)
+        if facts.unfinished:
+            raise lock.unfinished_run(name, facts.unfinished)
+        current = target.current_release(facts, project)
+        run = _meant(_past(session, self.world), run_id, name)
+        if run is None:
+            reason = "no run is left that could be taken back"
+            self.plans[name] = HostPlan(host=name, current=current, noop_reason=reason, does="take back a run")
+            return
+        self.past[name] = run
+        steps = tuple(from_json(said, ()) for said in run.plan.get("steps", ()))
+        found = tuple(decisions.blockers(facts, current, run.plan, self._missing(session)))
+        lost = () if found else self._lost(session, run.run_id)
+        self.plans[name] = decisions.plan(
+            facts,
+            current,
+            run_id=run.run_id,
+            said=run.plan,
+            steps=steps,
+            found=found,
+            lost=lost,
+            database=project.database,
+        )
+
+    def _missing(self, session: Session) -> tuple[str, ...]:
+        """Return the hosts that share this one's database and were not named."""
+        there = session.config.database.host
+        if there is None:
+            return ()
+        sharing = [c.name for c in self.world.hosts.values() if c.database.host == there]
+        return tuple(name for name in sharing if name not in self.sessions)
+
+    def _lost(self, session: Session, run_id: str) -> tuple[str, ...]:
+        """Return what leaves the live database; nothing where the run kept no other one."""
+        project, facts = session.project, session.facts
+        copy = scratch.copy_name(project.database, run_id)
+        if facts.database is None or copy not in facts.database.databases:
+            return ()
+        host = self.world.read_only(session.host)
+        live = postgres.read_counts(host.run(postgres.counts(project)).text)
+        then = postgres.read_counts(host.run(postgres.counts(project, database=copy)).text)
+        return decisions.costs(live, then, scratch.left_name(project.database, run_id))
+
+    def go(self) -> RunReport:
+        """Show, ask, lock, take back."""
+        if self.plan.hosts:
+            self.world.sink.emit(events.PlanReady(self.plan))
+        for name in self.reports.keys() - self.plans.keys():
+            self.world.sink.emit(events.HostDone(self.reports[name]))
+        going = [name for name, plan in self.plans.items() if plan.steps]
+        failed = [r for r in self.reports.values() if r.outcome in (Outcome.BLOCKED, Outcome.LOCKED, Outcome.FAILED)]
+        if self.request.is_dry_run or not going or failed:
+            return self._report()
+        if not self.request.is_confirmed:
+            self._confirm(going)
+        taken: list[str] = []
+        try:
+            for name in going:
+                self._lock(self.sessions[name])
+                taken.append(name)
+        except RollbackError as error:
+            for name in taken:
+                performing.unlock(self.sessions[name], self.past[name].run_id, self.world)
+            failing = error.host or going[len(taken)]
+            self.reports[failing] = untouched(failing, error)
+            self.world.sink.emit(events.HostDone(self.reports[failing]))
+            return self._report()
+        for number, name in enumerate(going):
+            self._take_back(name, leads=self._leads(name, going[:number]))
+        return self._report()
+
+    def _leads(self, name: str, before: Sequence[str]) -> bool:
+        """True for the first of the hosts that share a database: it takes the database back for all."""
+        site = self.sessions[name].project.site
+        return site is not None and all(self.sessions[other].project.site != site for other in before)
+
+    def _confirm(self, going: Sequence[str]) -> None:
+        plans = [self.plans[name] for name in going]
+        costs = sorted({cost for plan in plans for cost in plan.costs})
+        what = ", ".join(f"run {plan.run_id} on {plan.host}" for plan in plans)
+        if costs:
+            question = f"Taking back {what}: {'; '.join(costs)}. Type the name of the database to go on"
+            is_agreed = self.world.prompt.confirm(question, expect=plans[0].database)
+        else:
+            is_agreed = self.world.prompt.confirm(f"Take back {what}?")
+        if not is_agreed:
+            raise Declined("declined", details="nothing was changed")
+
+    def _lock(self, session: Session) -> None:
+        """Lock a host, and the one that serves its database, in the name of the run that is taken back."""
+        run_id = self.past[session.config.name].run_id
+        request = replace(self.request, run_id=run_id)
+        for host, project in lockables([session]):
+            try:
+                lock.take(host, project, request, stamp(self.world.clock.now()))
+            except RollbackError:
+                # Hosts of one database lock its host once, by the same run.
+                owner, _ = lock.read(host.run(lock.reading(project.state_folder)).text)
+                if owner is None or owner.run_id != run_id or host.name == session.config.name:
+                    raise
+            host.run(git.exclude(project.folder, ".rollback/"))
+        still_fits(session, look_again(session.config, session.host, self.world))
+
+    def _take_back(self, name: str, *, leads: bool) -> None:
+        session, plan, run = self.sessions[name], self.plans[name], self.past[name]
+        performed = Performed(
+            steps=[StepRecord(each.of, StepState.DONE) for each in plan.steps if isinstance(each, Undo)]
+        )
+        performing.undo(
+            session,
+            performed,
+            run.run_id,
+            self.world,
+            why=self.request.reason or "taken back by the operator",
+            was_healthy=bool(run.plan.get("was_healthy")),
+            leads_database=leads,
+        )
+        if performed.outcome is Outcome.RESTORED:
+            performed = replace(performed, outcome=Outcome.DONE, problem="", details="")
+        self.reports[name] = performing.report(session, plan, performed, self.request, self.world)
+        if performed.outcome is not Outcome.STRANDED:
+            performing.unlock(session, run.run_id, self.world)
+        self.world.sink.emit(events.HostDone(self.reports[name]))
+
+    def _report(self) -> RunReport:
+        hosts = tuple(self.reports[config.name] for config in self.configs)
+        following = next((host.hint for host in hosts if host.hint), None)
+        report = RunReport(task=self.request.task, run_id=self.request.run_id, hosts=hosts, next=following)
+        if any(host.steps for host in hosts):
+            report = replace(report, report=self.world.save_report(report, self.plan))
+        self.world.sink.emit(events.RunDone(report))
+        return report
+
+
+def _past(session: Session, world: World) -> tuple[PastRun, ...]:
+    return runs.read(world.read_only(session.host).run(runs.reading(session.project)).text)
+
+
+def _meant(past: Sequence[PastRun], run_id: str | None, host: str) -> PastRun | None:
+    """Return the run to take back; None where there is none.
+
+    :raises UsageError: no run has that name.
+    :raises PlanRefused: it cannot be taken back before another one is, or was not done.
+    """
+    done = [run for run in past if run.state is RunState.DONE and run.changes_the_host]
+    if run_id is None:
+        return done[0] if done else None
+    hint = f"`inv rollback.history --host {host}` lists the runs."
+    named = next((run for run in past if run.run_id == run_id), None)
+    if named is None:
+        raise UsageError(f"no run is called {run_id!r}", details="nothing was changed", hint=hint, host=host)
+    if named.state is not RunState.DONE:
+        raise PlanRefused(
+            f"run {run_id} was {named.state.value}: there is nothing to take back",
+            details="nothing was changed",
+            hint=hint,
+            host=host,
+        )
+    if done and named.changes_the_host and named is not done[0]:
+        newer = done[0].run_id
+        raise PlanRefused(
+            f"run {newer} came after {run_id} and builds upon it",
+            details="nothing was changed",
+            hint=f"take that one back first: `inv rollback.redo --host {host} --run {newer}`.",
+            host=host,
+        )
+    return named

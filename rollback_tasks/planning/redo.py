@@ -1,0 +1,96 @@
+"""Which finished run can be taken back, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.model.plan import Blocker, HostPlan, Step
+from rollback_tasks.model.release import Release
+from rollback_tasks.steps.undo import irreversible, undos
+
+
+def blockers(facts: HostFacts, current: Release, said: Mapping[str, Any], missing: Sequence[str]) -> Iterator[Blocker]:
+    """Yield why a finished run cannot be taken back.
+
+    :param said: the run's plan as it was written down.
+    :param missing: hosts that share the run's database and that nobody named.
+    """
+    changed = tuple(_changed(facts, current, said.get("target")))
+    if changed:
+        yield Blocker(
+            f"{' and '.join(changed)} changed since that run: taking it back would take that away too",
+            f"`inv rollback.plan --host {facts.host}` shows the way to an earlier release instead.",
+        )
+    if facts.git.dirty:
+        yield Blocker(
+            f"the checkout has changes that are not committed: {', '.join(facts.git.dirty[:5])}",
+            "commit them on a branch, or stash them, then run this again.",
+        )
+    if missing:
+        named = ",".join([facts.host, *missing])
+        yield Blocker("the run was one for several hosts that share a database", f"name all of them: --host {named}")
+
+
+def _changed(facts: HostFacts, current: Release, reached: object) -> Iterator[str]:
+    """Yield what is no longer as the run left it; what its plan does not say is not compared."""
+    if not isinstance(reached, Mapping):
+        return
+    if "commit" in reached and reached["commit"] != facts.git.commit:
+        yield "the checkout"
+    images = reached.get("images")
+    known = {str(k): str(v) for k, v in images.items()} if isinstance(images, Mapping) else {}
+    if any(v.startswith("sha256:") and current.images.get(k) != v for k, v in known.items()):
+        yield "what runs"
+    if "schema" in reached and facts.database is not None and list(facts.database.schema) != list(reached["schema"]):
+        yield "the schema"
+
+
+def costs(live: Mapping[str, int], then: Mapping[str, int], kept_as: str) -> tuple[str, ...]:
+    """Return what leaves the live database when the run is taken back.
+
+    :param live: rows by table now; ``then``: in the database that comes back.
+    :param kept_as: the name under which the present one stays.
+    """
+    more = {name: count - then.get(name, 0) for name, count in live.items() if count > then.get(name, 0)}
+    if not more:
+        return ()
+    rows = ", ".join(f"{count} rows of {name}" for name, count in sorted(more.items()))
+    return (f"{rows} are not in the database that comes back; they stay in {kept_as}",)
+
+
+def plan(
+    facts: HostFacts,
+    current: Release,
+    *,
+    run_id: str,
+    said: Mapping[str, Any],
+    steps: tuple[Step, ...],
+    found: tuple[Blocker, ...],
+    lost: tuple[str, ...],
+    database: str,
+) -> HostPlan:
+    """Return the plan that takes a finished run back.
+
+    :param said: the run's plan as it was written down, ``steps`` its steps.
+    :param found: why it cannot be; ``lost`` what it costs.
+    """
+    left = said.get("current")
+    back = undos(steps)
+    warnings = [f"{reason} (cannot be taken back)" for reason in irreversible(steps)]
+    if back and any(each.of == "copy_database" for each in back):
+        warnings.append("what was changed in rows that both databases have goes back too")
+    return HostPlan(
+        host=facts.host,
+        current=current,
+        steps=() if found else back,
+        blockers=found,
+        warnings=tuple(warnings),
+        database=database,
+        run_id=run_id,
+        does=f"take back run {run_id} ({said.get('task')})",
+        costs=lost,
+        goal=dict(left) if isinstance(left, Mapping) else None,
+        noop_reason="" if back or found else "that run left nothing to take back",
+    )

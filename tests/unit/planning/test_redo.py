@@ -1,0 +1,113 @@
+"""Which finished run can be taken back, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rollback_tasks.model.plan import Blocker, HostPlan
+from rollback_tasks.planning import redo
+from rollback_tasks.planning.target import current_release
+from rollback_tasks.steps.await_healthy import AwaitHealthy
+from rollback_tasks.steps.save_checkout import SaveCheckout
+from rollback_tasks.steps.stop_services import StopServices
+from rollback_tasks.steps.undo import Undo, undos
+from tests.builders import RUN, a_container, a_project, commit, image, some_facts
+
+
+def reached(**changes: Any) -> dict[str, Any]:
+    """What a run that ended at release 3 wrote down as its target."""
+    return {"commit": commit(3), "images": {"app": image(3)}, "schema": ["s3"], **changes}
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (reached(), ()),
+        (None, ()),
+        ({}, ()),
+        ({"schema": ["s3"]}, ()),
+        (reached(images={"app": "rollback-keep/comicpile-app:commit-3ccc"}), ()),
+        (reached(commit=commit(2)), ("the checkout",)),
+        (reached(images={"app": image(2)}), ("what runs",)),
+        (reached(schema=[]), ("the schema",)),
+        (reached(schema=["s2"], commit=commit(1)), ("the checkout", "the schema")),
+    ],
+)
+def test_a_run_is_taken_back_only_while_the_host_is_as_it_left_it(
+    target: Mapping[str, Any] | None, expected: tuple[str, ...]
+) -> None:
+    facts = some_facts(3)
+    found = list(redo.blockers(facts, current_release(facts, a_project()), {"target": target}, ()))
+    told = " and ".join(expected)
+    assert [blocker.brief.partition(" changed")[0] for blocker in found] == ([told] if told else [])
+
+
+def test_changes_that_nobody_saved_block_it() -> None:
+    facts = some_facts(3)
+    facts = replace(facts, git=replace(facts.git, dirty=("a b.txt",)))
+    (blocker,) = redo.blockers(facts, current_release(facts, a_project()), {}, ())
+    assert "a b.txt" in blocker.brief
+
+
+def test_hosts_that_share_the_database_have_to_be_named_too() -> None:
+    facts = some_facts(3)
+    (blocker,) = redo.blockers(facts, current_release(facts, a_project()), {}, ("prod2",))
+    assert blocker.hint == f"name all of them: --host {facts.host},prod2"
+
+
+@pytest.mark.parametrize(
+    ("live", "then", "expected"),
+    [
+        ({}, {}, ()),
+        ({"users": 3}, {"users": 3}, ()),
+        ({"users": 3}, {"users": 5}, ()),
+        ({"users": 3, "tasks": 1}, {"users": 1}, "1 rows of tasks, 2 rows of users"),
+    ],
+)
+def test_the_bill_names_rows_that_only_the_present_database_has(
+    live: dict[str, int], then: dict[str, int], expected: str | tuple[()]
+) -> None:
+    told = redo.costs(live, then, "comicpile__left_x")
+    wanted = f"{expected} are not in the database that comes back; they stay in comicpile__left_x"
+    assert told == ((wanted,) if expected else ())
+
+
+def planned(*steps: Any, found: tuple[Blocker, ...] = ()) -> HostPlan:
+    facts = some_facts(3)
+    return redo.plan(
+        facts,
+        current_release(facts, a_project()),
+        run_id=RUN,
+        said={"task": "rollback.full", "current": {"release": "r4"}},
+        steps=steps,
+        found=found,
+        lost=(),
+        database="comicpile",
+    )
+
+
+SAVED = SaveCheckout(project_=a_project(), run_id=RUN, target=commit(2), changed=0)
+STOPPED = StopServices(project_=a_project(), old=(a_container(),), is_pulled=False)
+WAITED = AwaitHealthy(project_=a_project(), url="http://localhost/", timeout=1, interval=1, soak=0)
+
+
+def test_steps_are_taken_back_newest_first_and_what_is_kept_is_left_out() -> None:
+    plan = planned(SAVED, STOPPED, WAITED)
+    undo = STOPPED.compensation()
+    assert plan.steps == (Undo(of="stop_services", says=undo.says, is_away=True),)
+    assert plan.goal == {"release": "r4"}
+    assert not plan.is_noop
+
+
+def test_a_run_without_anything_to_take_back_is_a_noop() -> None:
+    assert undos((SAVED, WAITED)) == ()
+    assert planned(SAVED).is_noop
+
+
+def test_a_blocked_plan_has_no_steps() -> None:
+    plan = planned(STOPPED, found=(Blocker("no"),))
+    assert (plan.steps, plan.is_noop) == ((), False)
