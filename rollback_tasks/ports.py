@@ -172,7 +172,21 @@ class Laptop(Protocol):
         """Make a 0600 file appear whole or not at all."""
 
     def receive(self, path: str) -> AbstractContextManager[Receiver]:
-        """Open ``path`` for a download: bytes go to a 0600 ``.partial`` beside it."""
+        """Open ``path`` for a download: bytes go to a 0600 ``.partial`` beside it. One that a cut download left is
+        gone on with: the receiver then begins with its bytes. It is kept where the connection breaks or the operator
+        leaves, and removed at any other failure."""
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """Return the names of the files in a folder, sorted; none where there is no folder."""
+
+    def size(self, path: str) -> int | None:
+        """Return a file's bytes; None where there is none."""
+
+    def pieces(self, path: str) -> Iterable[bytes]:
+        """Give a file's bytes piece by piece, in bounded memory."""
+
+    def remove(self, path: str) -> bool:
+        """Remove a file; False where a live process is downloading it. A file that is not there is removed."""
 
     def read(self, path: str) -> bytes | None:
         """Return a file's bytes, None where there is none."""
@@ -193,7 +207,10 @@ class Receiver(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """Bytes so far."""
+        """Bytes so far, with those that were there before."""
+
+    def restart(self) -> None:
+        """Throw away what is there: it is not the beginning of what comes."""
 
     def finish(self) -> None:
         """Flush to disk and give the file its name. Without it the partial file is removed at exit."""

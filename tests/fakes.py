@@ -68,6 +68,20 @@ class MemoryLaptop:
         data = self.files.get(path)
         return None if data is None else hashlib.sha256(data).hexdigest()
 
+    def names(self, folder: str) -> tuple[str, ...]:
+        return tuple(sorted(path.rpartition("/")[2] for path in self.files if path.rpartition("/")[0] == folder))
+
+    def size(self, path: str) -> int | None:
+        data = self.files.get(path)
+        return None if data is None else len(data)
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        yield self.files[path]
+
+    def remove(self, path: str) -> bool:
+        self.files.pop(path, None)
+        return True
+
     def journal(self, path: str) -> list[dict[str, Any]]:
         """The lines of a mirrored journal."""
         return [json.loads(line) for line in self.files.get(path, b"").decode().splitlines()]
@@ -83,6 +97,9 @@ class MemoryReceiver:
 
     def write(self, piece: bytes) -> None:
         self._data += piece
+
+    def restart(self) -> None:
+        self._data = b""
 
     @property
     def sha256(self) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from rollback_tasks.errors import CommandFailed, ConnectionLost
 from rollback_tasks.execution import journal
+from rollback_tasks.execution.fetching import REST
 from rollback_tasks.execution.journal import Lead
 from rollback_tasks.model.plan import Compensation, Gate, HostPlan, HostState, Step
 from rollback_tasks.ports import Completed, HttpAnswer
@@ -142,7 +143,7 @@ class SimulatedHost:
             return self._one(argv[6:])
         if own is not None:
             return self._journal(own, argv)
-        if argv[0] == "cat":
+        if argv[0] == "cat" or REST in argv:
             return 0, json.dumps({"sha256": hashlib.sha256(DUMP).hexdigest()})
         name, role, is_last = self._find(argv)
         fault = self._fault(name, role, is_last)

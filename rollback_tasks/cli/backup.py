@@ -5,19 +5,103 @@ from __future__ import annotations
 from invoke import Context
 
 from rollback_tasks.cli.boundary import Answer
-from rollback_tasks.cli.options import Options
+from rollback_tasks.cli.options import Options, Shape
 from rollback_tasks.cli.task import collection, rollback_task
+from rollback_tasks.errors import UsageError
+from rollback_tasks.model.outcome import RunReport
+
+
+@rollback_task("backup.create", shape=Shape.FLEET)
+def create(context: Context, options: Options) -> RunReport:
+    """Back the database up, prove it by a restore, and copy it off the host
+
+    The application goes on serving. The dump is read back, restored into a scratch database and counted.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import backups
+
+    wired = wire(options)
+    return backups.create(wired.request(options), wired.configs, wired.world)
 
 
 @rollback_task("backup.list")
 def list_(context: Context, options: Options) -> Answer:
-    """Show the backups on hosts, newest first, and how far each is proven"""
-    from rollback_tasks.cli import listings
+    """Show the backups of hosts, newest first, how far each is proven, and which are copied here"""
+    from rollback_tasks.cli import backup_listings
     from rollback_tasks.cli.wiring import wire
-    from rollback_tasks.flows import inspect
+    from rollback_tasks.flows import copies
 
     wired = wire(options)
-    return listings.backups(inspect.looked_at(wired.configs, wired.world))
+    return backup_listings.backups(copies.listed(wired.configs, wired.world))
 
 
-ns = collection("backup", list_)
+@rollback_task("backup.pull", help={"backup": "NAME as in backup.list; may be given again (default: all not here)"})
+def pull(context: Context, options: Options, *, backup: tuple[str, ...] = ()) -> Answer:
+    """Copy backups from hosts to this machine; one that was cut goes on where it stopped
+
+    The hash of the whole copy is compared before it gets its name.
+    """
+    from rollback_tasks.cli import backup_listings
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import copies
+
+    wired = wire(options)
+    found = copies.pull(wired.configs, wired.world, names=backup, is_dry_run=options.is_dry_run)
+    return backup_listings.pulled(found)
+
+
+@rollback_task("backup.push", help={"backup": "NAME as in backup.list"})
+def push(context: Context, options: Options, *, backup: str | None = None) -> RunReport:
+    """Bring a backup back from this machine to a host that lost it
+
+    Its hash is proven on the host before it gets its name there.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import backups
+
+    if backup is None:
+        raise UsageError("--backup is needed", hint="`inv backup.list --host NAME` shows what is here.")
+    wired = wire(options)
+    return backups.push(wired.request(options), wired.configs, wired.world, name=backup)
+
+
+@rollback_task(
+    "backup.verify",
+    shape=Shape.FLEET,
+    help={
+        "backup": "NAME as in backup.list; may be given again (default: all)",
+        "quick": "hash and read, but restore nothing",
+    },
+)
+def verify(context: Context, options: Options, *, backup: tuple[str, ...] = (), quick: bool = False) -> RunReport:
+    """Prove backups again: hash, read, restore beside and count; exit code 9 where one is bad
+
+    Copies on this machine are hashed too. A backup that turns out to be bad is not listed as proven any more.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import backups
+
+    wired = wire(options)
+    return backups.verify(wired.request(options), wired.configs, wired.world, names=backup, is_quick=quick)
+
+
+@rollback_task(
+    "backup.prune",
+    shape=Shape.FLEET,
+    help={"keep": "proven backups that stay (default: backups.keep of hosts.yaml)"},
+)
+def prune(context: Context, options: Options, *, keep: int | None = None) -> RunReport:
+    """Show which backups nobody needs any more; with --yes remove them, and what cut runs left
+
+    Only restored backups count. The newest of them stays, and what a recorded release or a run may need.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import backups
+
+    if keep == 0:
+        raise UsageError("--keep: should be 1 or more, got 0", hint="the newest proven backup stays in any case.")
+    wired = wire(options)
+    return backups.prune(wired.request(options), wired.configs, wired.world, keep=keep)
+
+
+ns = collection("backup", create, list_, pull, push, verify, prune)

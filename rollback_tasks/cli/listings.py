@@ -12,8 +12,7 @@ from rollback_tasks.flows.locks import HostLock
 from rollback_tasks.flows.releases import HostReleases
 from rollback_tasks.model.outcome import worst
 from rollback_tasks.model.release import Backup, Release
-from rollback_tasks.reporting.amounts import size
-from rollback_tasks.reporting.tables import Column, table
+from rollback_tasks.reporting.tables import table
 
 
 def answer(
@@ -86,44 +85,15 @@ def releases(found: Sequence[HostReleases]) -> Answer:
     return answer(table(columns, rows), hosts, [host.error for host in found])
 
 
-def backups(found: Sequence[Inspected]) -> Answer:
-    """Return the backups that hosts have, newest first."""
-    rows = []
-    hosts = []
-    for host in found:
-        known = host.facts.backups if host.facts else ()
-        rows += [
-            (
-                host.host,
-                b.name,
-                size(b.size_bytes),
-                b.level.value,
-                b.taken_at,
-                sum(b.counts.values()),
-                ", ".join(b.schema),
-            )
-            for b in known
-        ]
-        hosts.append({"host": host.host, "backups": [_backup(backup) for backup in known], **error_fields(host.error)})
-    columns = (
-        "host",
-        "backup",
-        Column("size", is_number=True),
-        "proven",
-        "taken",
-        Column("rows", is_number=True),
-        "schema",
-    )
-    return answer(table(columns, rows), hosts, [host.error for host in found])
-
-
-def _backup(backup: Backup) -> dict[str, Any]:
+def backup_fields(backup: Backup) -> dict[str, Any]:
     return {
         "name": backup.name,
         "path": backup.path,
         "sha256": backup.sha256,
         "bytes": backup.size_bytes,
         "verified": backup.level.value,
+        "verified_at": backup.verified_at or None,
+        "damage": backup.damage or None,
         "taken_at": backup.taken_at,
         "schema": list(backup.schema),
         "counts": dict(backup.counts),
@@ -175,7 +145,7 @@ def status(found: Sequence[Inspected]) -> Answer:
                     "bytes": facts.database.size_bytes,
                     "schema": list(facts.database.schema),
                 },
-                "backup": _backup(newest) if newest else None,
+                "backup": backup_fields(newest) if newest else None,
                 "lock": None if facts.lock is None else facts.lock.run_id,
                 "unfinished": list(facts.unfinished),
                 "compose": f"{' '.join(facts.tools.compose)} {facts.tools.compose_version}",

@@ -1,18 +1,17 @@
 """Backups: dumped by the container's own pg_dump, hashed, read back, restored beside, described by a manifest.
 
-A backup is three names in the backup folder: ``N.dump``, ``N.manifest.json`` and, while it is being made,
-``N.dump.partial``. The manifest appears last, so a dump without one is no backup.
+A backup ``N`` is ``N.dump``, ``N.globals.sql`` (roles without passwords, tablespaces) and ``N.manifest.json`` in the
+backup folder; what is being made ends in ``.partial``. The manifest appears last, so a dump without one is no backup.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from rollback_tasks.drivers.postgres import AWAIT_DB, COUNTS, FIND_DB, PSQL, SCHEMA
 from rollback_tasks.model.project import Project
-from rollback_tasks.model.release import Backup, BackupLevel
+from rollback_tasks.model.release import BackupLevel
 from rollback_tasks.shell import Command, Effect, script
 
 # One session exports its snapshot, says on stderr what it sees in it, and lets pg_dump see the same: so the
@@ -25,9 +24,15 @@ select pg_export_snapshot() as snapshot \\gset
 \\o |cat >&2
 select 'rollback-counts ' || ({COUNTS})::text;
 select 'rollback-schema ' || ({SCHEMA})::text;
+select 'rollback-taken ' || to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 select 'rollback-server ' || json_build_object('version', current_setting('server_version_num')::int,
-  'database', current_database(), 'size', pg_database_size(current_database()), 'lsn', pg_current_wal_lsn(),
+  'database', current_database(), 'size', pg_database_size(current_database()),
+  'lsn', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,
   'system', (select system_identifier::text from pg_control_system()),
+  'extensions', (select coalesce(json_object_agg(extname, extversion order by extname), '{{}}') from pg_extension),
+  'collation', (select json_build_object('encoding', pg_encoding_to_char(encoding), 'collate', datcollate,
+      'ctype', datctype, 'provider', to_jsonb(d) ->> 'datlocprovider', 'version', to_jsonb(d) ->> 'datcollversion')
+    from pg_database d where datname = current_database()),
   'data_entries', (select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where c.relkind = 'r' and c.relpersistence <> 't' and n.nspname !~ '^pg_'
        and n.nspname <> 'information_schema'
@@ -38,67 +43,110 @@ select 'rollback-server ' || json_build_object('version', current_setting('serve
 commit;
 """
 
+# A dump whose connection was cut goes on in the server and holds its locks; whoever has the host's lock is alone.
+END_RUNS = """\
+select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = :'live' and pid <> pg_backend_pid()
+  and application_name ~ '^rollback-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}$';
+"""
+
 # POSIX sh has no pipefail: the exit code of the left side goes through a file.
 _DUMP = (
     FIND_DB
     + """\
-user=$3 database=$4 folder=$5 name=$6 run=$7 commit=$8 session=$9
+user=$3 database=$4 folder=$5 name=$6 run=$7 about=$8 session=$9 ends=${10} side=${11}
 umask 077
 mkdir -p "$folder" || exit 1
 [ ! -e "$folder/$name.manifest.json" ] || exit 0
 part=$folder/$name.dump.partial said=$folder/$name.log.partial code=$folder/$name.code.partial
-trap 'rm -f "$part" "$said" "$code"' EXIT
-: >"$part" && : >"$said" || exit 1
-begin=$(date +%s)
-sha=$({
-  docker exec -e PGAPPNAME="rollback-$run" -e PGUSER="$user" -e PGDATABASE="$database" "$db" sh -c '"""
+globals=$folder/$name.globals.sql manifest=$folder/$name.manifest.json
+trap 'rm -f "$part" "$said" "$code" "$globals.partial" "$manifest.partial"' EXIT
+fail() {
+  [ "$(df -Pk -- "$folder" | awk 'NR==2 {print $4}')" -gt 64 ] || echo "no space left in $folder" >&2
+  echo "$1" >&2
+  exit 1
+}
+inside() {
+  docker exec -i -e PGAPPNAME="$application" -e PGUSER="$user" -e PGDATABASE="$inside" "$db" sh -c '"""
     + PSQL.replace("'", "'\\''")
-    + """; export PGPASSWORD PGOPTIONS
-    printf "%s" "$1" | psql -XqAt -f -' dump "$session" 2>"$said"
+    + """; export PGPASSWORD PGOPTIONS; exec "$@"' dump "$@"
+}
+: >"$part" && : >"$said" || fail "the dump cannot be begun"
+application=rollback inside=$side
+printf '%s' "$ends" | inside psql -XqAt -v live="$database" -f - >/dev/null ||
+  fail "sessions of earlier runs cannot be looked for"
+begin=$(date +%s)
+application=rollback-$run inside=$database
+sha=$({
+  printf '%s' "$session" | inside psql -XqAt -f - 2>"$said"
   echo $? >"$code"
 } | tee "$part" | sha256sum | cut -d' ' -f1)
 [ "$(cat "$code")" = 0 ] && grep -q '^rollback-dump 0$' "$said" || {
-  echo "pg_dump failed:" >&2
   grep -v '^rollback-' "$said" | tail -n 5 >&2
-  exit 1
+  fail "pg_dump failed"
 }
 sync "$part" 2>/dev/null || sync
 disk=$(sha256sum <"$part" | cut -d' ' -f1)
-[ "$disk" = "$sha" ] || { echo "the dump on disk is not what was sent (is the disk full?)" >&2; exit 1; }
-docker exec -i "$db" pg_restore -f /dev/null <"$part" || { echo "the dump cannot be read back" >&2; exit 1; }
-entries=$(docker exec -i "$db" pg_restore -l <"$part" | grep -c ' TABLE DATA ')
+[ "$disk" = "$sha" ] || fail "the dump on disk is not what was sent"
+docker exec -i "$db" pg_restore -f /dev/null <"$part" || fail "the dump cannot be read back"
+entries=$(docker exec -i "$db" pg_restore -l <"$part" | grep -cE '^[0-9]+; [0-9]+ [0-9]+ TABLE DATA ')
 field() { sed -n "s/^rollback-$1 //p" "$said"; }
 want=$(field server | sed -n 's/.*"data_entries" *: *\\([0-9]*\\).*/\\1/p')
-[ "$entries" = "$want" ] || { echo "the dump holds $entries tables, the catalogue $want" >&2; exit 1; }
+[ "$entries" = "$want" ] || fail "the dump holds $entries tables, the catalogue $want"
 bytes=$(wc -c <"$part" | tr -d ' ')
-cat >"$folder/$name.manifest.json.partial" <<END || exit 1
+roles=null inside=$side
+if inside pg_dumpall --globals-only --no-role-passwords -l "$side" >"$globals.partial"; then
+  sync "$globals.partial" 2>/dev/null || sync
+  roles="{\\"sha256\\": \\"$(sha256sum <"$globals.partial" | cut -d' ' -f1)\\"}"
+fi
+cat >"$manifest.partial" <<END || fail "the manifest cannot be written"
 {
 "version": 1,
-"name": "$name",
-"run_id": "$run",
-"commit": "$commit",
-"taken_at": "$(date -u +%Y-%m-%dT%H:%M:%SZ)",
+$about,
+"taken_at": "$(field taken)",
 "seconds": $(($(date +%s) - begin)),
 "sha256": "$sha",
 "bytes": $bytes,
 "level": "readable",
+"verified_at": "$(date -u +%Y-%m-%dT%H:%M:%SZ)",
+"restore_seconds": null,
+"globals": $roles,
 "schema": $(field schema),
 "server": $(field server),
 "counts": $(field counts)
 }
 END
-sync "$folder/$name.manifest.json.partial" 2>/dev/null || sync
-mv "$part" "$folder/$name.dump" && mv "$folder/$name.manifest.json.partial" "$folder/$name.manifest.json" || exit 1
+sync "$manifest.partial" 2>/dev/null || sync
+[ "$roles" = null ] || mv "$globals.partial" "$globals" || exit 1
+mv "$part" "$folder/$name.dump" && mv "$manifest.partial" "$manifest" || exit 1
 sync "$folder" 2>/dev/null || sync
 """
 )
 
 
-def dump(project: Project, *, name: str, run_id: str, commit: str, timeout: float) -> Command:
-    """Return the command that makes the backup ``name`` up to the level ``readable``.
+def dump(
+    project: Project,
+    *,
+    name: str,
+    run_id: str,
+    commit: str,
+    timeout: float,
+    host: str = "",
+    images: Mapping[str, str] | None = None,
+) -> Command:
+    """Return the command that makes the backup ``name`` up to the level ``readable``. Sessions that earlier runs left
+    in the database are ended first.
 
     :param timeout: seconds; grows with the database.
+    :param images: service to image id, of what is deployed.
     """
+    about = {
+        "name": name,
+        "run_id": run_id,
+        "host": host,
+        "project": project.name,
+        "commit": commit,
+        "images": dict(images or {}),
+    }
     return script(
         _DUMP,
         project.database_site.project,
@@ -108,8 +156,10 @@ def dump(project: Project, *, name: str, run_id: str, commit: str, timeout: floa
         project.backup_folder,
         name,
         run_id,
-        commit,
+        ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in about.items()),
         _SESSION,
+        END_RUNS,
+        project.side_database,
         effect=Effect.WRITE,
         timeout=timeout,
         place=project.database_site.place,
@@ -135,6 +185,7 @@ _END_LEFTOVERS = (
     + """\
 user=$3 folder=$4 name=$5 run=$6 side=$7
 rm -f "$folder/$name".*.partial
+[ -e "$folder/$name.manifest.json" ] || rm -f "$folder/$name.dump" "$folder/$name.globals.sql"
 docker exec "$db" sh -c '"""
     + PSQL.replace("'", "'\\''")
     + """; export PGPASSWORD PGOPTIONS
@@ -160,47 +211,3 @@ def end_leftovers(project: Project, *, name: str, run_id: str) -> Command:
         timeout=120,
         place=project.database_site.place,
     )
-
-
-def manifests(project: Project) -> Command:
-    """Return the command that prints every manifest of the backup folder, one after the other."""
-    return script(
-        'for file in "$1"/*.manifest.json; do [ ! -e "$file" ] || { cat "$file"; printf "\\0"; }; done',
-        project.backup_folder,
-        effect=Effect.READ,
-        place=project.database_site.place,
-    )
-
-
-def read_manifests(text: str, folder: str) -> tuple[Backup, ...]:
-    """Given the answer of ``manifests``, return the backups, newest first. A torn manifest is no backup."""
-    return tuple(sorted(_backups(text.split("\0"), folder), key=lambda b: (b.taken_at, b.name), reverse=True))
-
-
-# The name becomes a path on the laptop as well: a host must not choose a folder there.
-_NAME = re.compile(r"[^./\x00-\x1f\x7f][^/\x00-\x1f\x7f]*\Z")
-
-
-def _backups(texts: Iterable[str], folder: str) -> Iterable[Backup]:
-    for text in texts:
-        try:
-            said = json.loads(text)
-            server = said["server"]
-            if not _NAME.match(said["name"]):
-                continue
-            yield Backup(
-                name=said["name"],
-                path=f"{folder}/{said['name']}.dump",
-                sha256=said["sha256"],
-                size_bytes=int(said["bytes"]),
-                level=BackupLevel(said["level"]),
-                taken_at=said["taken_at"],
-                database=server["database"],
-                schema=tuple(said["schema"]),
-                counts={str(key): int(value) for key, value in said["counts"].items()},
-                run_id=said["run_id"],
-                commit=said["commit"],
-                server_version=int(server["version"]),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue

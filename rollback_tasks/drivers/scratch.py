@@ -80,17 +80,17 @@ inside() {
     + PSQL.replace("'", "'\\''")
     + """; export PGPASSWORD PGOPTIONS; exec "$@"' restore "$@"
 }
-want=$(sed -n 's/^"counts": //p' "$place.manifest.json")
-[ -n "$want" ] || { echo "the manifest of $place holds no counts" >&2; exit 1; }
+umask 077; manifest=$place.manifest.json began=$(date +%s)
+want=$(sed -n 's/^"counts": //p' "$manifest")
+[ -n "$want" ] || { echo "$manifest holds no counts" >&2; exit 1; }
 printf 'drop database if exists :"new";\\n%s' "$create" |
   inside psql -XqAt -v ON_ERROR_STOP=1 -v new="$new" -v live="$live" -U "$user" -d "$side" -f - || exit 1
 inside pg_restore --exit-on-error --no-subscriptions -U "$user" -d "$new" <"$place.dump" || exit 1
 have=$(printf '%s;' "$counts" | inside psql -XqAt -v ON_ERROR_STOP=1 -U "$user" -d "$new" -f -) || exit 1
 [ "$have" = "$want" ] || { echo "restored rows differ: $have, not $want" >&2; exit 1; }
-umask 077
-sed 's/^"level": "readable"/"level": "restored"/' "$place.manifest.json" >"$place.manifest.json.partial" || exit 1
-sync "$place.manifest.json.partial" 2>/dev/null || sync
-mv "$place.manifest.json.partial" "$place.manifest.json"
+sed 's/^"level": "[a-z]*"/"level": "restored"/; s/^\\("restore_seconds": \\)[^,]*/\\1'$(($(date +%s) - began))'/
+  s/^"verified_at": "[^"]*"/"verified_at": "'"$(date -u +%FT%TZ)"'"/' "$manifest" >"$manifest.partial" || exit 1
+sync "$manifest.partial" 2>/dev/null || sync; mv "$manifest.partial" "$manifest"
 """
 )
 

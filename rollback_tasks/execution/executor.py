@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from rollback_tasks.errors import CommandFailed, ConnectionLost, RollbackError, StepFailed
 from rollback_tasks.execution import journal
 from rollback_tasks.execution.asking import all_hold
-from rollback_tasks.execution.fetching import fetch
+from rollback_tasks.execution.fetching import move
 from rollback_tasks.execution.gate import pass_gate
 from rollback_tasks.execution.heartbeat import Heartbeat
 from rollback_tasks.execution.interruption import Interrupted, Interruption
@@ -22,7 +22,7 @@ from rollback_tasks.execution.pending import Pending
 from rollback_tasks.execution.settling import Fenced, Performed, Settling
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import Outcome, StepRecord, StepState
-from rollback_tasks.model.plan import Compensation, Fetch, Gate, HostPlan, Meet, Step
+from rollback_tasks.model.plan import Compensation, Fetch, Forget, Gate, HostPlan, Meet, Send, Step
 from rollback_tasks.ports import Clock, EventSink, Host, Laptop
 from rollback_tasks.shell import Command, standalone
 
@@ -228,8 +228,8 @@ class Executor:
             match action:
                 case Command():
                     self._run_led(action)
-                case Fetch():
-                    fetch(action, self.host, self.laptop)
+                case Fetch() | Send() | Forget():
+                    move(action, self.host, self.laptop)
                 case Gate():
                     self._pass(action)
                 case Meet():

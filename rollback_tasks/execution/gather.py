@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rollback_tasks.drivers import backup, compose, containers, git, images, ledger, postgres
+from rollback_tasks.drivers import compose, containers, git, images, ledger, manifests, postgres
 from rollback_tasks.drivers.compose import Service
 from rollback_tasks.drivers.posix import Survey, read_survey, survey
 from rollback_tasks.errors import CommandFailed, MalformedAnswer, PlanRefused
@@ -77,7 +77,7 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         containers.containers(project.name),
         compose.config(project),
         git.resolve(project.folder, to if to is not None else "HEAD"),
-        backup.manifests(project),
+        manifests.manifests(project),
         postgres.facts(project),
         postgres.free_space(project),
     ]
@@ -102,7 +102,7 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         database=facts_of_database,
         database_problem=database_problem,
         ledger=record.releases,
-        backups=backup.read_manifests(dumps.text, project.backup_folder),
+        backups=manifests.read_manifests(dumps.text, project.backup_folder, database=project.database),
         images=images.read_listing(pictures.text),
         compose_images={name: service.image for name, service in services.items()},
         compose_problem=compose_problem,

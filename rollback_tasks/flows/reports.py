@@ -15,7 +15,7 @@ from rollback_tasks.model.release import Release
 
 def backup_of(session: Session, run_id: str, world: World) -> dict[str, Any] | None:
     """Return what the copied manifest says of a run's backup; None where none arrived."""
-    name = f"{session.project.database}-{run_id}"
+    name = session.project.backup_name(run_id)
     local = f"{session.settings.local_backups}/{name}"
     manifest = world.laptop.read(f"{local}.manifest.json")
     if manifest is None:

@@ -35,10 +35,12 @@ class Procedure:
 
     :param plan: gives the plan of one host; runs only READ commands.
     :param asks: the verb of the question, e.g. ``Roll back``.
+    :param judge: says of a host that was done what came of it.
     """
 
     plan: PlanSession
     asks: str = "Roll back"
+    judge: Callable[[Session, HostReport], HostReport] = lambda _session, report: report
 
 
 def run(request: RollbackRequest, configs: Sequence[HostConfig], world: World, procedure: Procedure) -> RunReport:
@@ -227,6 +229,8 @@ class _Run:
 
     def _ended(self, name: str, performed: Performed) -> None:
         report = performing.report(self.sessions[name], self.plans[name], performed, self.request, self.world)
+        if report.outcome is Outcome.DONE:
+            report = self.procedure.judge(self.sessions[name], report)
         self.reports[name] = report
         self.world.sink.emit(events.HostDone(report))
 

@@ -21,7 +21,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Copy a backup (dump and manifest) from the host to the laptop and compare the hash with the manifest.
+    """Copy a backup (dump, roles, manifest) from the host to the laptop and compare the hashes with the manifest.
 
     Both are paths without ending; ``place`` as of a Command. A dump that is already there whole is not copied again;
     its manifest is.
@@ -30,6 +30,22 @@ class Fetch:
     path: str
     local_path: str
     place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Copy a file of the laptop to the host; the path there has to say that it is not yet whole."""
+
+    path: str
+    local_path: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Remove files of the laptop."""
+
+    local_paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +72,7 @@ class Meet:
     point: str
 
 
-Action = Command | Fetch | Gate | Meet
+Action = Command | Fetch | Send | Forget | Gate | Meet
 
 
 @dataclass(frozen=True, slots=True)

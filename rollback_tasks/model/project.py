@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -69,6 +70,10 @@ class Project:
     def run_folder(self, run_id: str) -> str:
         """The folder of one run."""
         return f"{self.state_folder}/runs/{run_id}"
+
+    def backup_name(self, run_id: str) -> str:
+        """The name of the backup that a run makes: one file name, whatever the database is called."""
+        return re.sub(r"^[.-]|[^\w.-]", "_", self.database) + f"-{run_id}"
 
     def compose_words(self, *words: str, files: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Return a compose command line. ``files`` are relative to the folder that it runs in."""

@@ -59,7 +59,12 @@ class BackupLevel(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
-    """A dump and what is known of it (its manifest)."""
+    """A dump and what is known of it (its manifest).
+
+    :param taken_at: ISO time of its snapshot: what was written later is not in it.
+    :param verified_at: ISO time at which its level was proven.
+    :param damage: what is wrong with the files on the disk; it then counts as written only.
+    """
 
     name: str
     path: str
@@ -73,3 +78,10 @@ class Backup:
     run_id: str = ""
     commit: str = ""
     server_version: int = 0
+    verified_at: str = ""
+    damage: str = ""
+
+    @property
+    def is_proven(self) -> bool:
+        """True where it was restored and every count was right."""
+        return self.level is BackupLevel.RESTORED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rollback_tasks.drivers.compose import Service
-from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.model.facts import DatabaseFacts, HostFacts
 from rollback_tasks.model.plan import Blocker
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import BackupLevel
@@ -72,10 +72,15 @@ def room(facts: HostFacts, project: Project, *, copies: int, least: int = 0) -> 
             f"about {_size(dump)} needed",
             f"free some, or set backups.remote_dir of {facts.host} to a larger disk.",
         )
-    needed = round(max(size, least) * _RESTORE_SHARE * copies)
-    if facts.database.free_bytes < needed:
+    yield from room_beside(facts.database, copies=copies, least=least)
+
+
+def room_beside(database: DatabaseFacts, *, copies: int, least: int = 0) -> Iterator[Blocker]:
+    """Yield a blocker where copies do not fit where the database lies. Parameters as of ``room``."""
+    needed = round(max(database.size_bytes, least) * _RESTORE_SHARE * copies)
+    if database.free_bytes < needed:
         yield Blocker(
-            f"no room for the scratch copies of the database: {_size(facts.database.free_bytes)} free where it lies, "
+            f"no room for the scratch copies of the database: {_size(database.free_bytes)} free where it lies, "
             f"about {_size(needed)} needed",
             "free some on the disk of the database's volume, then plan again.",
         )

@@ -71,7 +71,7 @@ def full(
     assert facts.database is not None
     changes_database = share is None or share.leads
     size = facts.database.size_bytes
-    backup = f"{project.database}-{run_id}"
+    backup = project.backup_name(run_id)
     marker = f"{project.database_site.run_folder(run_id)}/schema-changed"
 
     def meet(point: str, *, is_down: bool) -> list[Step]:
@@ -85,7 +85,15 @@ def full(
     if changes_database:
         local = settings.local_backups
         steps += [
-            BackupDatabase(project_=project, run_id=run_id, name=backup, commit=current.commit, size_bytes=size),
+            BackupDatabase(
+                project_=project,
+                run_id=run_id,
+                name=backup,
+                commit=current.commit,
+                size_bytes=size,
+                host=facts.host,
+                images=current.images,
+            ),
             PullBackup(project_=project, name=backup, local_folder=local),
             save,
             ProveBackup(project_=project, run_id=run_id, name=backup, local_folder=local, size_bytes=size),

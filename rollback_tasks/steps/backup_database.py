@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from rollback_tasks.drivers import backup
@@ -17,6 +18,7 @@ class BackupDatabase(BaseStep):
     """Dump with the counts of its own snapshot.
 
     :param size_bytes: of the database; the time limit grows with it.
+    :param images: service to image id, of what is deployed.
     """
 
     kind: ClassVar[str] = "backup_database"
@@ -25,6 +27,8 @@ class BackupDatabase(BaseStep):
     name: str
     commit: str
     size_bytes: int
+    host: str = ""
+    images: Mapping[str, str] = field(default_factory=dict)
 
     def describe(self) -> str:
         """The operator's sentence."""
@@ -34,7 +38,17 @@ class BackupDatabase(BaseStep):
         """Dump, hash, read back, name."""
         # 5 MB a second is a tenth of what a small machine does; a dump that is slower hangs.
         timeout = 600 + self.size_bytes / 5_000_000
-        return (backup.dump(self.project_, name=self.name, run_id=self.run_id, commit=self.commit, timeout=timeout),)
+        return (
+            backup.dump(
+                self.project_,
+                name=self.name,
+                run_id=self.run_id,
+                commit=self.commit,
+                timeout=timeout,
+                host=self.host,
+                images=self.images,
+            ),
+        )
 
     def postcondition(self) -> tuple[Check, ...]:
         """The manifest says so and the bytes agree."""

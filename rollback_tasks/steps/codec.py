@@ -23,7 +23,9 @@ from rollback_tasks.steps.downgrade_schema import DowngradeSchema
 from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.prepare_images import PrepareImages
 from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
+from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
 from rollback_tasks.steps.pull_backup import PullBackup
+from rollback_tasks.steps.push_backup import PushBackup
 from rollback_tasks.steps.record_release import RecordRelease
 from rollback_tasks.steps.rehearse_downgrade import RehearseDowngrade
 from rollback_tasks.steps.restore_beside import RestoreBeside, VerifyRestored
@@ -34,6 +36,7 @@ from rollback_tasks.steps.start_services import StartServices
 from rollback_tasks.steps.stop_services import StopServices
 from rollback_tasks.steps.swap_database import NoteServed, SwapDatabase
 from rollback_tasks.steps.switch_images import SwitchImages
+from rollback_tasks.steps.verify_backup import VerifyBackup
 from rollback_tasks.steps.verify_release import VerifyRelease
 
 KINDS: Mapping[str, type[BaseStep]] = {
@@ -50,7 +53,10 @@ KINDS: Mapping[str, type[BaseStep]] = {
         NoteServed,
         PrepareImages,
         ProveBackup,
+        PruneBackups,
+        PruneCopies,
         PullBackup,
+        PushBackup,
         RecordRelease,
         RehearseDowngrade,
         RestoreBeside,
@@ -61,6 +67,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
         StopServices,
         SwapDatabase,
         SwitchImages,
+        VerifyBackup,
         VerifyRelease,
         VerifyRestored,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -11,10 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rollback_tasks.errors import StepFailed
+from rollback_tasks.errors import CommandTimedOut, ConnectionLost, StepFailed
 
 FILE_MODE = 0o600
 FOLDER_MODE = 0o700
+PARTIAL = ".partial"
+PIECE_BYTES = 1 << 18
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -63,17 +66,66 @@ class LocalLaptop:
 
     @contextmanager
     def receive(self, path: str) -> Iterator[LocalReceiver]:
-        """See ``ports.Laptop``. Raises as ``append``."""
+        """See ``ports.Laptop``. Raises as ``append``.
+
+        :raises StepFailed: another process is downloading the same.
+        """
         target = self._resolve(path)
-        partial = target.with_name(f"{target.name}.partial")
         with _as_step_failure(target):
             _make_folder(target.parent)
-            partial.unlink(missing_ok=True)  # of a download that died
-            opened = _Partial(partial)
+            opened = _Partial.taken(target.with_name(f"{target.name}{PARTIAL}"))
         try:
-            yield LocalReceiver(opened, target)
+            with _as_step_failure(target, "read"):
+                receiver = LocalReceiver(opened, target)
+            yield receiver
+        except (ConnectionLost, CommandTimedOut, KeyboardInterrupt):
+            opened.is_kept = True  # what came is good: the next download goes on behind it
+            raise
         finally:
             opened.close()
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """See ``ports.Laptop``. Raises as ``append``."""
+        target = self._resolve(folder)
+        with _as_step_failure(target, "read"):
+            try:
+                return tuple(sorted(entry.name for entry in target.iterdir() if entry.is_file()))
+            except (FileNotFoundError, NotADirectoryError):
+                return ()
+
+    def size(self, path: str) -> int | None:
+        """See ``ports.Laptop``. Raises as ``append``."""
+        target = self._resolve(path)
+        with _as_step_failure(target, "read"):
+            try:
+                return target.stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """See ``ports.Laptop``. Raises as ``append``."""
+        target = self._resolve(path)
+        with _as_step_failure(target, "read"), target.open("rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+    def remove(self, path: str) -> bool:
+        """See ``ports.Laptop``. Raises as ``append``."""
+        target = self._resolve(path)
+        with _as_step_failure(target, "remove"):
+            try:
+                handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                return True
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                target.unlink(missing_ok=True)
+                _flush_folder(target.parent)
+            except BlockingIOError:
+                return False
+            finally:
+                os.close(handle)
+            return True
 
     def read(self, path: str) -> bytes | None:
         """See ``ports.Laptop``. Raises as ``append``."""
@@ -101,12 +153,37 @@ class LocalLaptop:
 
 
 class _Partial:
-    """A file that is not yet whole; removed when it is closed before it was published."""
+    """A file that is not yet whole; removed when it is closed before it was published, unless it ``is_kept``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_new: bool = True) -> None:
         self.path = path
-        self.handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (os.O_EXCL if is_new else 0)
+        self.handle = os.open(path, flags, FILE_MODE)
+        self.is_kept = False
         self._published = False
+
+    @classmethod
+    def taken(cls, path: Path) -> _Partial:
+        """Open a partial file that an earlier process may have left; nobody else has it meanwhile. A link is not
+        followed but removed."""
+        while True:
+            if path.is_symlink():
+                path.unlink(missing_ok=True)
+            made = cls(path, is_new=False)
+            try:
+                fcntl.flock(made.handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # The one who had it may have given it its name, or removed it, since it was opened.
+                if _is_same(path, made.handle):
+                    os.fchmod(made.handle, FILE_MODE)
+                    return made
+            except BlockingIOError as exc:
+                made.abandon()
+                raise StepFailed(
+                    f"another process is writing {path}",
+                    details="nothing was changed",
+                    hint="wait until it has ended, then try again.",
+                ) from exc
+            made.abandon()
 
     def publish(self, target: Path) -> None:
         os.fsync(self.handle)
@@ -114,10 +191,20 @@ class _Partial:
         self._published = True
         _flush_folder(target.parent)
 
-    def close(self) -> None:
+    def abandon(self) -> None:
         os.close(self.handle)
-        if not self._published:
+
+    def close(self) -> None:
+        if not self._published and not self.is_kept:
             self.path.unlink(missing_ok=True)
+        os.close(self.handle)
+
+
+def _is_same(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 class LocalReceiver:
@@ -128,6 +215,9 @@ class LocalReceiver:
         self._target = target
         self._digest = hashlib.sha256()
         self._size = 0
+        while piece := os.read(partial.handle, PIECE_BYTES):
+            self._digest.update(piece)
+            self._size += len(piece)
 
     def write(self, piece: bytes) -> None:
         """See ``ports.Receiver``.
@@ -138,6 +228,14 @@ class LocalReceiver:
             _write_all(self._partial.handle, piece)
         self._digest.update(piece)
         self._size += len(piece)
+
+    def restart(self) -> None:
+        """See ``ports.Receiver``. Raises as ``write``."""
+        with _as_step_failure(self._target):
+            os.ftruncate(self._partial.handle, 0)
+            os.lseek(self._partial.handle, 0, os.SEEK_SET)
+        self._digest = hashlib.sha256()
+        self._size = 0
 
     @property
     def sha256(self) -> str:

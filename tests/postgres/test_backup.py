@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_tasks.drivers import backup, scratch
+from rollback_tasks.drivers import backup, manifests, scratch
 from rollback_tasks.errors import CommandFailed
 from rollback_tasks.model.release import Backup, BackupLevel
 from tests.builders import RUN, commit
@@ -23,7 +23,7 @@ def dump(site: Site, name: str = NAME) -> None:
 
 def backups(site: Site) -> tuple[Backup, ...]:
     folder = site.project.backup_folder
-    return backup.read_manifests(site.run(backup.manifests(site.project)).text, folder)
+    return manifests.read_manifests(site.run(manifests.manifests(site.project)).text, folder)
 
 
 def files(site: Site) -> dict[str, int]:
@@ -38,7 +38,7 @@ def filled(any_site: Site) -> Site:
 
 def test_a_backup_is_whole_private_and_described(filled: Site) -> None:
     dump(filled)
-    assert files(filled) == {f"{NAME}.dump": 0o600, f"{NAME}.manifest.json": 0o600}
+    assert files(filled) == {f"{NAME}.{end}": 0o600 for end in ("dump", "globals.sql", "manifest.json")}
     (made,) = backups(filled)
     assert made == Backup(
         name=NAME,
@@ -61,7 +61,9 @@ def test_a_backup_is_whole_private_and_described(filled: Site) -> None:
         run_id=RUN,
         commit=commit(3),
         server_version=made.server_version,
+        verified_at=made.verified_at,
     )
+    assert made.is_proven is False
     filled.run(backup.has_level(filled.project, NAME, BackupLevel.READABLE))
     with pytest.raises(CommandFailed):
         filled.run(backup.has_level(filled.project, NAME, BackupLevel.RESTORED))
@@ -75,7 +77,7 @@ def test_a_backup_is_proven_by_a_restore_beside_which_leaves_the_live_database_a
         assert filled.databases == {"", f"__scratch_{RUN}"}
     filled.run(backup.has_level(filled.project, NAME, BackupLevel.RESTORED))
     assert [made.level for made in backups(filled)] == [BackupLevel.RESTORED]
-    assert files(filled) == {f"{NAME}.dump": 0o600, f"{NAME}.manifest.json": 0o600}
+    assert files(filled) == {f"{NAME}.{end}": 0o600 for end in ("dump", "globals.sql", "manifest.json")}
     for _ in range(2):
         filled.run(scratch.drop_scratch(filled.project, RUN))
         assert filled.databases == {""}
@@ -125,4 +127,4 @@ def test_what_a_cut_dump_left_is_removed_and_finished_ones_stay(site: Site) -> N
         (Path(site.project.backup_folder) / f"{NAME}.{end}.partial").write_text("x")
     for _ in range(2):
         site.run(backup.end_leftovers(site.project, name=NAME, run_id=RUN))
-        assert set(files(site)) == {f"{NAME}.dump", f"{NAME}.manifest.json"}
+        assert set(files(site)) == {f"{NAME}.{end}" for end in ("dump", "globals.sql", "manifest.json")}

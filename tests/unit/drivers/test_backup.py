@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback_tasks.drivers import backup
+from rollback_tasks.drivers import manifests
 from rollback_tasks.model.release import Backup, BackupLevel
 from rollback_tasks.transport.local import LocalHost
 from tests.builders import a_project
@@ -31,11 +31,12 @@ MANIFEST = {
 
 
 def manifest(**changes: object) -> str:
-    return json.dumps({**MANIFEST, **changes})
+    said = {**MANIFEST, **changes}
+    return f"1000 {said['name']}.manifest.json\n{json.dumps(said)}"
 
 
 def test_a_manifest_is_read() -> None:
-    assert backup.read_manifests(manifest(), "/b") == (
+    assert manifests.read_manifests(manifest(), "/b") == (
         Backup(
             name="comicpile-x",
             path="/b/comicpile-x.dump",
@@ -55,16 +56,16 @@ def test_a_manifest_is_read() -> None:
 
 def test_backups_are_told_newest_first() -> None:
     texts = [manifest(name=name, taken_at=at) for name, at in (("a", "1"), ("b", "3"), ("c", "2"), ("d", "3"))]
-    assert [made.name for made in backup.read_manifests("\0".join(texts), "/b")] == ["d", "b", "c", "a"]
+    assert [made.name for made in manifests.read_manifests("\0".join(texts), "/b")] == ["d", "b", "c", "a"]
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "{", manifest()[:-5], "[]", "null", manifest(level="splendid"), manifest(server=None), manifest(counts=3)]
-    + [manifest(bytes="x"), manifest(name=3), "[" * 100_000],
+    + [manifest(bytes="x"), manifest(name=3), "1000 x\n" + "[" * 100_000, manifest(sha256="ab"), "x y\n{}"],
 )
 def test_what_is_torn_or_of_another_form_is_no_backup(text: str) -> None:
-    found = backup.read_manifests(f"{text}\0{manifest(name='good')}", "/b")
+    found = manifests.read_manifests(f"{text}\0{manifest(name='good')}", "/b")
     assert [made.name for made in found] == ["good"]
 
 
@@ -72,28 +73,43 @@ def test_what_is_torn_or_of_another_form_is_no_backup(text: str) -> None:
     "name", ["../../.ssh/authorized_keys", "/etc/passwd", "a/b", ".hidden", "", "a\nb", "a\x1b[2J", ".."]
 )
 def test_a_name_that_leads_elsewhere_is_no_backup(name: str) -> None:
-    assert backup.read_manifests(manifest(name=name), "/b") == ()
+    assert manifests.read_manifests(manifest(name=name), "/b") == ()
 
 
 @pytest.mark.parametrize("name", ["comicpile-20261122T031501Z-4f2a", "имя с пробелом", "a.b", "-x", "$(x)"])
 def test_any_other_name_is_one(name: str) -> None:
-    assert [made.name for made in backup.read_manifests(manifest(name=name), "/b")] == [name]
+    assert [made.name for made in manifests.read_manifests(manifest(name=name), "/b")] == [name]
 
 
 @given(st.text())
 def test_no_text_whatever_raises(text: str) -> None:
-    backup.read_manifests(text, "/b")
+    manifests.read_manifests(text, "/b")
 
 
 def test_every_manifest_of_a_folder_is_printed_and_nothing_else(tmp_path: Path) -> None:
     folder, host = tmp_path / "back $(x) 'ups'", LocalHost()
-    command = backup.manifests(a_project(str(tmp_path), backup_folder=str(folder)))
+    command = manifests.manifests(a_project(str(tmp_path), backup_folder=str(folder)))
     assert host.run(command).text == ""
     folder.mkdir()
     assert host.run(command).text == ""
     for name in ("a", "b с"):
-        (folder / f"{name}.manifest.json").write_text(manifest(name=name))
+        (folder / f"{name}.manifest.json").write_text(json.dumps({**MANIFEST, "name": name, "bytes": 4}))
         (folder / f"{name}.dump").write_text("data")
-    (folder / "c.manifest.json.partial").write_text(manifest(name="c"))
-    found = backup.read_manifests(host.run(command).text, str(folder))
-    assert {made.name for made in found} == {"a", "b с"}
+    (folder / "c.manifest.json.partial").write_text(json.dumps({**MANIFEST, "name": "c"}))
+    (folder / "another name.manifest.json").write_text(json.dumps(MANIFEST))
+    found = manifests.read_manifests(host.run(command).text, str(folder))
+    assert {made.name: made.damage for made in found} == {"a": "", "b с": ""}
+    (folder / "a.dump").unlink()
+    (folder / "b с.dump").write_text("dat")
+    found = manifests.read_manifests(host.run(command).text, str(folder), database="another")
+    assert {made.name: (made.level, made.damage) for made in found} == {
+        "a": (BackupLevel.WRITTEN, "the dump is missing"),
+        "b с": (BackupLevel.WRITTEN, "the dump has 3 bytes, not 4"),
+    }
+
+
+def test_a_backup_of_another_database_is_not_proven_for_this_one() -> None:
+    (made,) = manifests.read_manifests(manifest(), "/b", database="another")
+    assert (made.level, made.damage) == (BackupLevel.WRITTEN, "it is of database comicpile")
+    (made,) = manifests.read_manifests(manifest(), "/b", database="comicpile")
+    assert (made.level, made.damage) == (BackupLevel.RESTORED, "")

@@ -17,7 +17,10 @@ from rollback_tasks.planning.target import choose, current_release
 from rollback_tasks.shell import Command, Effect, standalone
 from rollback_tasks.steps.codec import KINDS
 from rollback_tasks.steps.meet_others import MeetOthers
+from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
+from rollback_tasks.steps.push_backup import PushBackup
 from rollback_tasks.steps.switch_images import SwitchImages
+from rollback_tasks.steps.verify_backup import VerifyBackup
 from tests.builders import (
     RUN,
     a_container,
@@ -91,6 +94,15 @@ STEPS: dict[str, Step] = (
     {step.kind: step for step in SHARED["follows on a shared database"].steps}
     | {step.kind: step for step in PLANS["to be built"].steps}
     | {step.kind: step for step in PLANS["downgrade"].steps}
+    | {
+        step.kind: step
+        for step in (
+            VerifyBackup(project_=PROJECT, run_id=RUN, name="b", size_bytes=1, is_quick=True),
+            PushBackup(project_=PROJECT, name="b", local_folder="/l", sha256="ab" * 32, globals_sha256="cd" * 32),
+            PruneBackups(project_=PROJECT, names=("b",), files=("c.dump",), newest="a", says="remove b"),
+            PruneCopies(paths=("/l/b.dump",), says="remove b here"),
+        )
+    }
 )
 OTHERS = (restore.STEPS, test_partial.STEPS)
 

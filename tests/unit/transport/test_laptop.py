@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rollback_tasks.errors import StepFailed
+from rollback_tasks.errors import CommandFailed, CommandTimedOut, ConnectionLost, StepFailed
+from rollback_tasks.ports import Receiver
 from rollback_tasks.transport.laptop import LocalLaptop
 
 
@@ -110,17 +111,62 @@ def test_a_download_has_size_and_digest(laptop: LocalLaptop) -> None:
     assert (laptop.read("x"), laptop.read("x.partial")) == (b"onetwo", None)
 
 
-def test_an_unfinished_download_leaves_nothing_and_the_old_file(laptop: LocalLaptop) -> None:
+def _fails(receiver: Receiver, error: BaseException) -> None:
+    receiver.write(b"half")
+    raise error
+
+
+@pytest.mark.parametrize("error", [StepFailed("damaged"), ValueError("a bug"), CommandFailed(("cat",), 1, "gone")])
+def test_a_download_that_failed_leaves_nothing_and_the_old_file(laptop: LocalLaptop, error: Exception) -> None:
     laptop.write("x", b"old")
-    with pytest.raises(KeyboardInterrupt):
-        with laptop.receive("x") as receiver:
-            _interrupted(receiver)
-    assert (laptop.read("x"), laptop.read("x.partial")) == (b"old", None)
+    with pytest.raises(type(error)), laptop.receive("x") as receiver:
+        _fails(receiver, error)
+    assert (laptop.read("x"), laptop.names("")) == (b"old", ("x",))
 
 
-def _interrupted(receiver: object) -> None:
-    receiver.write(b"half")  # type: ignore[attr-defined]
-    raise KeyboardInterrupt
+@pytest.mark.parametrize("error", [ConnectionLost("cut"), CommandTimedOut("late"), KeyboardInterrupt()])
+def test_a_download_that_was_cut_is_gone_on_with(laptop: LocalLaptop, error: BaseException, tmp_path: Path) -> None:
+    with pytest.raises(type(error)), laptop.receive("x") as receiver:
+        _fails(receiver, error)
+    assert (laptop.read("x"), laptop.names("")) == (None, ("x.partial",))
+    assert (tmp_path / "root" / "x.partial").stat().st_mode & 0o777 == 0o600
+    with laptop.receive("x") as receiver:
+        assert (receiver.size_bytes, receiver.sha256) == (4, hashlib.sha256(b"half").hexdigest())
+        receiver.write(b" and half")
+        receiver.finish()
+    assert receiver.sha256 == hashlib.sha256(b"half and half").hexdigest()
+    assert (laptop.read("x"), laptop.names("")) == (b"half and half", ("x",))
+
+
+def test_what_is_not_the_beginning_is_thrown_away(laptop: LocalLaptop) -> None:
+    laptop.write("x.partial", b"of another file, and longer")
+    with laptop.receive("x") as receiver:
+        receiver.restart()
+        assert (receiver.size_bytes, receiver.sha256) == (0, hashlib.sha256(b"").hexdigest())
+        receiver.write(b"good")
+        receiver.finish()
+    assert (laptop.read("x"), laptop.names("")) == (b"good", ("x",))
+
+
+def test_two_do_not_download_the_same_and_neither_is_removed(laptop: LocalLaptop) -> None:
+    with laptop.receive("x") as receiver:
+        receiver.write(b"one")
+        with pytest.raises(StepFailed, match="another process"), laptop.receive("x"):
+            pass
+        assert laptop.remove("x.partial") is False
+        receiver.finish()
+    assert laptop.read("x") == b"one"
+    assert (laptop.remove("x"), laptop.remove("x"), laptop.names("")) == (True, True, ())
+
+
+def test_a_file_is_read_piece_by_piece(laptop: LocalLaptop) -> None:
+    data = b"0123456789" * 100_000
+    laptop.write("folder/x", data)
+    pieces = list(laptop.pieces("folder/x"))
+    assert (b"".join(pieces), max(map(len, pieces)) <= 1 << 20, laptop.size("folder/x")) == (data, True, len(data))
+    assert (laptop.size("folder/y"), laptop.names("nowhere")) == (None, ())
+    with pytest.raises(StepFailed, match="cannot read"):
+        list(laptop.pieces("folder/y"))
 
 
 def test_the_rest_of_a_dead_download_is_removed_not_followed(laptop: LocalLaptop, tmp_path: Path) -> None:

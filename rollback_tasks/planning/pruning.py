@@ -1,0 +1,95 @@
+"""The plan of a prune: what goes on the host, and what goes on the laptop, by one rule each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from rollback_tasks.drivers.backup_folder import File, Folder, leftovers
+from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.model.plan import HostPlan, Step
+from rollback_tasks.model.project import Project
+from rollback_tasks.model.release import Backup, Release
+from rollback_tasks.planning.retention import needs, retention
+from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
+
+_ENDS = (".manifest.json", ".dump", ".globals.sql")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Laptop:
+    """The folder of a host's copies on the laptop.
+
+    :param copies: newest first.
+    :param sizes: name of every file in it to its bytes.
+    """
+
+    folder: str
+    copies: tuple[Backup, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
+
+
+def pruning(
+    project: Project, facts: HostFacts, current: Release, folder: Folder, laptop: Laptop, *, keep: int
+) -> HostPlan:
+    """Return the plan that removes what nobody needs. Copies on the laptop are counted among themselves, so that it
+    keeps as many as the host, whatever the host lost.
+
+    :param keep: proven backups that stay.
+    """
+    databases = facts.database.databases if facts.database else ()
+    wanted = needs(facts.backups, ledger=facts.ledger, runs=folder.runs, databases=databases)
+    there = retention(facts.backups, keep=keep, needs=wanted)
+    wanted_here = needs(laptop.copies, ledger=facts.ledger, runs=folder.runs, databases=databases)
+    here = retention(laptop.copies, keep=keep, needs=wanted_here)
+    steps = (
+        *_on_host(project, there.removed, there.newest, folder),
+        *_on_laptop(laptop, here.removed),
+    )
+    spared = {**here.spared, **there.spared}
+    return HostPlan(
+        host=facts.host,
+        current=current,
+        steps=steps,
+        warnings=tuple(f"{name} is kept beyond the newest {keep}: {why}" for name, why in spared.items()),
+        database=project.database,
+        does="remove backups",
+        noop_reason="" if steps else "nothing is there that may go",
+    )
+
+
+def _on_host(project: Project, removed: tuple[Backup, ...], newest: str, folder: Folder) -> Iterator[Step]:
+    for backup in removed:
+        yield PruneBackups(
+            project_=project,
+            names=(backup.name,),
+            newest=newest,
+            says=f"remove backup {backup.name} ({_about(backup)})",
+        )
+    manifests = [file.name.removesuffix(_ENDS[0]) for file in folder.files if file.name.endswith(_ENDS[0])]
+    files = leftovers(folder.files, manifests)
+    if files:
+        yield PruneBackups(project_=project, files=tuple(file.name for file in files), says=f"remove {_told(files)}")
+
+
+def _on_laptop(laptop: Laptop, removed: tuple[Backup, ...]) -> Iterator[Step]:
+    for copy in removed:
+        paths = tuple(f"{laptop.folder}/{copy.name}{end}" for end in _ENDS)
+        yield PruneCopies(paths=paths, says=f"remove the copy of {copy.name} on this machine ({_about(copy)})")
+    files = [File(name=name, size_bytes=size) for name, size in laptop.sizes.items()]
+    manifests = [file.name.removesuffix(_ENDS[0]) for file in files if file.name.endswith(_ENDS[0])]
+    left = leftovers(files, manifests)
+    if left:
+        paths = tuple(f"{laptop.folder}/{file.name}" for file in left)
+        yield PruneCopies(paths=paths, says=f"remove on this machine {_told(left)}")
+
+
+def _about(backup: Backup) -> str:
+    return f"{backup.damage or backup.level.value}, of {backup.taken_at}, {backup.size_bytes} bytes"
+
+
+def _told(files: tuple[File, ...]) -> str:
+    """Return leftover files as a sentence's end."""
+    total = sum(file.size_bytes for file in files)
+    shown = ", ".join(file.name for file in files[:5]) + (" ..." if len(files) > 5 else "")
+    return f"{len(files)} leftover file{'' if len(files) == 1 else 's'} ({total} bytes): {shown}"
