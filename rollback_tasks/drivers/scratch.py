@@ -281,7 +281,7 @@ exec "$@"
 
 
 def drop_copy(project: Project, run_id: str, *, marker: str) -> Command:
-    """Return the command that ends a copy in the making, opens the live one, drops the copy unless ``marker`` is there."""
+    """Return the command that ends a copy in the making, opens the live one, drops the copy unless ``marker`` is."""
     drop = sql(
         project,
         END_OWN + OPEN + 'drop database if exists :"name";',
