@@ -181,7 +181,7 @@ class Stage:
     address: str
     _golden: dict[str, str] = field(default_factory=dict)
 
-    def root(self, body: str, *args: str, stdin: bytes = b"", timeout: float = 60.0) -> str:
+    def root(self, body: str, *args: str, stdin: bytes = b"", timeout: float = 120.0) -> str:
         """Run a fixed script as root inside the host; return what it printed."""
         return self.sandbox.exec_root(
             self.name, script(body, *args, effect=Effect.WRITE, stdin=stdin, timeout=timeout)
@@ -214,7 +214,7 @@ class Stage:
             self.play("v6")
             self.sandbox.deploy(self.name, release)
             self._keep(release)
-        self.root(_PLAY, FOLDER, release, self._golden[release], f"stage:{release}", timeout=120)
+        self.root(_PLAY, FOLDER, release, self._golden[release], f"stage:{release}", timeout=300)
         self.await_behaviour(release)
         return self.look()
 
@@ -240,7 +240,7 @@ class Stage:
             self.root(body + " sleep 0.1; done")
             return
         status = {Behaviour.GOOD: 200, Behaviour.SLOW: 200, Behaviour.FAILING: 500, Behaviour.NEVER_READY: 503}
-        until(lambda: self.health() == (status[behaviour], release), seconds=60)
+        until(lambda: self.health() == (status[behaviour], release), seconds=180)
 
     def look(self) -> Seen:
         """Ask the host itself."""
@@ -375,7 +375,7 @@ class Laptop:
             umask=0,  # what is private has to say so itself
         )
 
-    def inv(self, *words: str, timeout: float = 110) -> Ended:
+    def inv(self, *words: str, timeout: float = 300) -> Ended:
         """Run `inv WORDS` to its end."""
         process = self.start(*words)
         try:
@@ -399,6 +399,8 @@ def laptop(folder: Path, inventory: str) -> Laptop:
     made = Laptop(folder=folder, inventory=folder / "hosts.yaml")
     made.inventory.write_text(Path(inventory).read_text())
     made.change(lambda document: document["defaults"]["backups"].update(local_dir=str(made.backups)))
+    # A machine that is busy with something else is slow, not broken.
+    made.change(lambda document: document["defaults"]["health"].update(timeout=180))
     return made
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.sandbox.stage import FOLDER, Ended, Laptop, Seen, Stage, away, watched
 
-pytestmark = pytest.mark.timeout(240, func_only=True)
+pytestmark = pytest.mark.timeout(600, func_only=True)
 
 MARKED = """\
 INSERT INTO users (name, email, nickname) VALUES ('Marked "O''Neil" \\ $(id)', 'marked@example.com', NULL);

@@ -18,7 +18,7 @@ from rollback_tasks.transport.clock import SystemClock
 from rollback_tasks.transport.local import LocalHost
 from tests.sandbox.stage import until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 SshIn = Callable[..., Completed]
 SSH_DENIED = 255

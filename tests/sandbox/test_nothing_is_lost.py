@@ -15,7 +15,7 @@ from rollback_tasks.sandbox.sandbox import Sandbox
 from rollback_tasks.shell import Effect, Secret, script
 from tests.sandbox.stage import FOLDER, Laptop, Stage, away, laptop, until, watched
 
-pytestmark = [pytest.mark.timeout(240, func_only=True), pytest.mark.long]
+pytestmark = pytest.mark.timeout(600, func_only=True)
 
 FULL = ("rollback.full", "--host", "prod1", "--yes", "--json")
 
@@ -43,6 +43,7 @@ def dirty(plugin_host: Stage) -> Iterator[Stage]:
     plugin_host.disarm()
 
 
+@pytest.mark.long
 def test_work_in_the_checkout_is_saved_and_can_be_found_again(dirty: Stage, operator: Laptop) -> None:
     done = operator.inv(*FULL)
     assert (done.code, done.document["outcome"]) == (0, "done"), done.err
@@ -73,6 +74,7 @@ def test_work_in_the_checkout_is_there_again_after_a_rollback_that_failed(dirty:
     assert (now.head, now.branch, now.app) == (before.head, before.branch, before.app)
 
 
+@pytest.mark.long
 def test_data_is_given_up_only_by_name_and_stays_in_the_backup(
     standalone_host: Stage, operator: Laptop, record_property: Callable[[str, object], None]
 ) -> None:
@@ -121,7 +123,7 @@ def sampled(stage: Stage) -> Iterator[list[str]]:
 
     thread = threading.Thread(target=sample, name="sampler")
     thread.start()
-    until(lambda: stage.root("ls /run/sampled 2>/dev/null || true") != "", seconds=20)
+    until(lambda: stage.root("ls /run/sampled 2>/dev/null || true") != "", seconds=60)
     try:
         yield lines
     finally:
@@ -160,6 +162,7 @@ def test_the_password_of_the_database_is_nowhere(
     assert plugin_host.root(f"grep -cF -e {core} {FOLDER}/.env").strip() == "2"
 
 
+@pytest.mark.long
 def test_a_folder_with_a_hostile_name_is_rolled_back_like_any_other(
     plugin_host: Stage, sandbox: Sandbox, tmp_path: Path
 ) -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.sandbox.stage import FOLDER, Ended, Laptop, Seen, Stage
 
-pytestmark = [pytest.mark.timeout(240, func_only=True), pytest.mark.long]
+pytestmark = pytest.mark.timeout(600, func_only=True)
+
+# The most telling ones are run with every change; the others by `make long-test`.
+TELLING = ("downgrade, then an error", "no start", "checkout cannot be written")
+
+
+def some(cases: Iterable[str]) -> list[Any]:
+    """Return the cases, those marked as long that are not among the most telling."""
+    return [pytest.param(case, marks=() if case in TELLING else pytest.mark.long, id=case) for case in cases]
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +72,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", some(FAULTS))
 def test_a_docker_client_that_fails_at_any_step_costs_nothing(plugin_host: Stage, operator: Laptop, fault: str) -> None:
     before = plugin_host.play("bad-migration")
     pattern, call, then, is_after = FAULTS[fault]
@@ -115,7 +124,7 @@ docker network connect --alias db comicpile_default "$db" 2>/dev/null || true
 )
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", some(ACTS))
 def test_a_fault_of_the_machine_costs_nothing(plugin_host: Stage, operator: Laptop, act: str) -> None:
     before = plugin_host.play("bad-migration")
     pattern, harm = ACTS[act]
@@ -128,6 +137,7 @@ def test_a_fault_of_the_machine_costs_nothing(plugin_host: Stage, operator: Lapt
     assert_as_before(plugin_host, before, done, release="bad-migration")
 
 
+@pytest.mark.long
 def test_a_backup_that_outgrows_its_disk_costs_nothing(plugin_host: Stage, operator: Laptop) -> None:
     plugin_host.play("bad-migration")
     noise = "SELECT string_agg(sha256(random()::text::bytea), '') FROM generate_series(1, 32768) WHERE g > 0"
@@ -160,6 +170,7 @@ def test_a_lock_that_is_not_granted_ends_the_downgrade_not_the_service(plugin_ho
     assert_as_before(plugin_host, before, done, release="bad-migration")
 
 
+@pytest.mark.long
 def test_a_target_whose_image_goes_away_under_way_is_not_reached(plugin_host: Stage, operator: Laptop) -> None:
     plugin_host.play("v6")
     # An image that nothing else needs, deployed and marked good like any other.
@@ -181,6 +192,7 @@ def test_a_target_whose_image_goes_away_under_way_is_not_reached(plugin_host: St
     assert_as_before(plugin_host, before, done, release="bad-code")
 
 
+@pytest.mark.long
 def test_a_backup_that_cannot_leave_the_host_stops_the_rollback(standalone_host: Stage, operator: Laptop) -> None:
     before = standalone_host.play("bad-code")
     operator.backups.write_text("a file where the folder should be")
@@ -190,6 +202,7 @@ def test_a_backup_that_cannot_leave_the_host_stops_the_rollback(standalone_host:
     assert_as_before(standalone_host, before, done, release="bad-code")
 
 
+@pytest.mark.long
 def test_a_target_that_never_gets_healthy_is_left_again(standalone_host: Stage, operator: Laptop) -> None:
     before = standalone_host.play("v6")
     operator.change(lambda document: document["defaults"]["health"].update(timeout=12))
@@ -201,6 +214,7 @@ def test_a_target_that_never_gets_healthy_is_left_again(standalone_host: Stage, 
     assert done.host["downtime_seconds"] > 12
 
 
+@pytest.mark.long
 def test_a_slow_target_is_built_and_waited_for(plugin_host: Stage, operator: Laptop) -> None:
     before = plugin_host.play("v6")
     done = full(plugin_host, operator, "--to", "slow")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.sandbox.stage import FOLDER, Laptop, Seen, Stage, until
 
-pytestmark = pytest.mark.timeout(240, func_only=True)
+pytestmark = pytest.mark.timeout(600, func_only=True)
 
 FULL = ("rollback.full", "--host", "prod1", "--yes")
 
@@ -129,7 +129,7 @@ def test_a_database_that_is_down_is_seen_before(stage: Stage, operator: Laptop) 
     stage.root(find + 'docker stop "$db"')
     ended = operator.inv(*FULL, "--json")
     stage.root(find + 'docker start "$db"; until docker exec "$db" pg_isready -q -h 127.0.0.1; do sleep 0.1; done')
-    until(lambda: stage.health() == (500, "bad-code"), seconds=20)
+    until(lambda: stage.health() == (500, "bad-code"), seconds=60)
     assert (ended.code, ended.host["outcome"]) == (3, "blocked")
     assert "the database cannot be reached" in ended.host["error"]
     assert ended.host["hint"]
