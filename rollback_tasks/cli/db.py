@@ -43,4 +43,25 @@ def counts(context: Context, options: Options) -> Answer:
     return database_listings.counts(database.counted(wired.configs, wired.world))
 
 
-ns = collection("db", check, counts)
+@rollback_task(
+    "db.connections",
+    help={"terminate": "end the sessions that all others wait for, after asking"},
+)
+def connections(context: Context, options: Options, *, terminate: bool = False) -> Answer:
+    """Show who holds the database's connections and who waits for whom; exit code 9 on trouble
+
+    With --terminate only a session that others wait for, and that waits for nobody, is ended: the very one that was
+    seen, still idle in its transaction. What it did not commit is lost; its last statement is shown.
+    """
+    from rollback_tasks.cli import connection_listing
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import connections
+
+    wired = wire(options)
+    request = wired.request(options)
+    return connection_listing.connections(
+        connections.diagnosed(request, wired.configs, wired.world, terminates=terminate)
+    )
+
+
+ns = collection("db", check, counts, connections)
