@@ -11,6 +11,7 @@ from rollback_tasks.drivers import consistency
 from rollback_tasks.errors import ExitCode
 from rollback_tasks.flows.database import Checked, Counted
 from rollback_tasks.flows.everywhere import OfHost
+from rollback_tasks.flows.migrations import Standing
 from rollback_tasks.reporting.tables import Column, table
 
 # How many of a kind were checked, in the words of a person.
@@ -100,3 +101,62 @@ def counts(found: Sequence[OfHost[Counted]]) -> Answer:
     code = ExitCode.PROBLEMS if is_missing else ExitCode.DONE
     said = table(("host", "table", Column("rows", is_number=True)), rows)
     return answer(said, hosts, [each.error for each in found], code=code)
+
+
+def migrations(found: Sequence[OfHost[Standing]]) -> Answer:
+    """Return where the schema of every host stands."""
+    text = ""
+    hosts = []
+    for each in found:
+        hosts.append({"host": each.host, **_standing_fields(each.found), **error_fields(each.error)})
+        if each.found is not None:
+            text += "".join(f"{each.host}: {line}\n" for line in _standing_lines(each.host, each.found))
+    return answer(text, hosts, [each.error for each in found])
+
+
+def _standing_lines(host: str, standing: Standing) -> list[str]:
+    image = "not read" if standing.image is None else _heads(standing.image)
+    lines = [f"database {_heads(standing.database)}, image {image}, checkout {_heads(standing.checkout)}"]
+    if standing.problem:
+        lines.append(f"the scripts cannot be read: {standing.problem}")
+    if standing.pending:
+        lines.append(f"pending: {', '.join(standing.pending)}")
+    if standing.unknown:
+        lines.append(
+            f"unknown: {', '.join(standing.unknown)}: other code migrated the database; deploy that code again, or "
+            f"`inv rollback.full --host {host}` says what else is possible"
+        )
+    lines += standing.differences
+    back = standing.back
+    if back is not None:
+        way = f": alembic downgrade {', then '.join(back.commands)}" if back.commands else ""
+        lines.append(f"back to {_heads(back.target)}: {back}{way}")
+    return lines
+
+
+def _heads(heads: Sequence[str]) -> str:
+    return ", ".join(heads) or "none"
+
+
+def _standing_fields(standing: Standing | None) -> dict[str, Any]:
+    if standing is None:
+        return {}
+    back = standing.back
+    return {
+        "database": list(standing.database),
+        "image": None if standing.image is None else list(standing.image),
+        "checkout": list(standing.checkout),
+        "pending": list(standing.pending),
+        "unknown": list(standing.unknown),
+        "differences": list(standing.differences),
+        "problem": standing.problem or None,
+        "back": None
+        if back is None
+        else {
+            "verdict": back.kind.value,
+            "to": list(back.target),
+            "commands": list(back.commands),
+            "losses": [{"name": loss.name, "count": loss.count} for loss in back.losses],
+            "explanation": back.explanation,
+        },
+    }

@@ -43,6 +43,17 @@ def counts(context: Context, options: Options) -> Answer:
     return database_listings.counts(database.counted(wired.configs, wired.world))
 
 
+@rollback_task("db.migrations")
+def migrations(context: Context, options: Options) -> Answer:
+    """Show the schema of database, image and checkout: pending, unknown, and the way back"""
+    from rollback_tasks.cli import database_listings
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import migrations
+
+    wired = wire(options)
+    return database_listings.migrations(migrations.standings(wired.configs, wired.world))
+
+
 @rollback_task(
     "db.connections",
     help={"terminate": "end the sessions that all others wait for, after asking"},
@@ -64,4 +75,4 @@ def connections(context: Context, options: Options, *, terminate: bool = False) 
     )
 
 
-ns = collection("db", check, counts, connections)
+ns = collection("db", check, counts, migrations, connections)

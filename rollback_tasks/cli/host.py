@@ -20,4 +20,36 @@ def status(context: Context, options: Options) -> Answer:
     return listings.status(inspect.looked_at(wired.configs, wired.world))
 
 
-ns = collection("host", status)
+@rollback_task(
+    "host.logs",
+    help={
+        "service": "compose service; may be given again (default: all)",
+        "lines": "the last lines of each container",
+        "since": "only what is younger: 90s, 10m, 2h, or a time like 2026-11-22T03:15:00Z",
+        "errors": "only lines that report an error",
+    },
+)
+def logs(
+    context: Context,
+    options: Options,
+    *,
+    service: tuple[str, ...] = (),
+    lines: int = 50,
+    since: str | None = None,
+    errors: bool = False,
+) -> Answer:
+    """Show the last log lines of every service, or of those that are named
+
+    Each line is: host, container, time in UTC, text. What a container reports as an error is known by its words (ERROR,
+    CRITICAL, FATAL, a traceback, a level field).
+    """
+    from rollback_tasks.cli import listings
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import logs
+
+    wired = wire(options)
+    wanted = logs.Wanted(services=service, lines=lines, since=since or "", is_errors_only=errors)
+    return listings.logs(logs.last(wired.configs, wired.world, wanted))
+
+
+ns = collection("host", status, logs)

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rollback_tasks.cli.boundary import Answer
+from rollback_tasks.drivers.logs import Line
 from rollback_tasks.errors import ExitCode, RollbackError
+from rollback_tasks.flows.everywhere import OfHost
 from rollback_tasks.flows.inspect import Inspected
 from rollback_tasks.flows.locks import HostLock
 from rollback_tasks.flows.releases import HostReleases
 from rollback_tasks.model.outcome import worst
 from rollback_tasks.model.release import Backup, Release
+from rollback_tasks.reporting.foreign import visible
 from rollback_tasks.reporting.tables import table
 
 
@@ -173,6 +176,27 @@ def findings(found: Sequence[Inspected]) -> Answer:
     code = ExitCode.PROBLEMS if has_problem else ExitCode.DONE
     said = table(("host", "check", "result", "says"), rows)
     return answer(said, hosts, [host.error for host in found], code=code)
+
+
+def logs(found: Sequence[OfHost[tuple[Line, ...]]]) -> Answer:
+    """Return the last lines of logs, as they were said but for what would steer a terminal."""
+    text = "".join(
+        visible(f"{each.host} {line.container} {line.at[:19]} {line.text}") + "\n"
+        for each in found
+        for line in each.found or ()
+    )
+    hosts = [
+        {
+            "host": each.host,
+            "lines": [
+                {"container": line.container, "at": line.at, "text": line.text, "error": line.is_error}
+                for line in each.found or ()
+            ],
+            **error_fields(each.error),
+        }
+        for each in found
+    ]
+    return answer(text, hosts, [each.error for each in found])
 
 
 def locks(found: Sequence[HostLock]) -> Answer:

@@ -88,6 +88,7 @@ class HostConfig:
     :param project_dir: absolute path of the checkout on the host.
     :param compose_files: paths in the checkout, in the order that compose gets them.
     :param app_services: compose services that a rollback stops, switches and starts.
+    :param endpoints: paths of the health URL's server, or whole URLs, that have to answer 2xx or 3xx.
     :param smoke_command: words to run inside the first app service; empty = none.
     :param tables: tables that reports count; empty = every table.
     """
@@ -107,6 +108,7 @@ class HostConfig:
     database: DatabaseConfig
     migrations: MigrationsConfig
     health: HealthConfig
+    endpoints: tuple[str, ...] = ()
     smoke_command: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     backups: BackupsConfig

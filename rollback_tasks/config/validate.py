@@ -51,6 +51,7 @@ _JUMP = text("a host to jump over, as ssh -J takes it", pattern=r"[^\s-]\S*")
 # https://www.postgresql.org/docs/current/app-psql.html (option -d)
 _DATABASE = text('a plain name without "=" and "/"', pattern=r"[^=/-][^=/]{0,62}")
 _TABLE = text('a table: "name" or "schema.name"', pattern=r"[^.]{1,63}(\.[^.]{1,63})?")
+_ENDPOINT = text("a path that begins with /, or an http or https URL", pattern=r"(/|https?://[^/\s])\S*")
 _BRANCH = text("a branch", pattern=r"[^\s~^:?*\[\\-][^\s~^:?*\[\\]*")
 _REMOTE = text("the name of a git remote", pattern=r"[A-Za-z0-9._][A-Za-z0-9._/-]*")
 
@@ -128,6 +129,7 @@ DEPLOYMENT: Mapping[str, Key] = {
     "database": Key("the database", DATABASE),
     "migrations": Key("alembic", MIGRATIONS),
     "health": Key("the health gate", HEALTH),
+    "endpoints": Key("what verify.endpoints asks", items("endpoints", _ENDPOINT), []),
     "smoke_command": Key(
         "words that verify.tests runs inside the first app service", items("words", word, is_unique=False), []
     ),

@@ -74,6 +74,8 @@ class Service:
     :param ports: of the host that it takes for itself; a range or an arbitrary port is none.
     :param is_one_shot: another service waits for it to end well (``service_completed_successfully``).
     :param network_mode: ``host``, ``none``, ``service:NAME``...; empty for networks of its own.
+    :param restart: its restart policy; ``no`` where the file names none.
+    :param is_optional: compose starts it only where one of its profiles is asked for.
     """
 
     image: str
@@ -86,6 +88,8 @@ class Service:
     ports: tuple[str, ...] = ()
     network_mode: str = ""
     is_one_shot: bool = False
+    restart: str = "no"
+    is_optional: bool = False
 
 
 def read_config(text: str, project: Project) -> dict[str, Service]:
@@ -115,6 +119,8 @@ def read_config(text: str, project: Project) -> dict[str, Service]:
             ports=tuple(_fixed_ports(body.get("ports"))),
             network_mode=str(body.get("network_mode") or ""),
             is_one_shot=str(name) in awaited,
+            restart=str(body.get("restart") or "no"),
+            is_optional=bool(body.get("profiles")),
         )
         for name, body in services.items()
         if isinstance(body, dict)

@@ -25,6 +25,7 @@ defaults:
   database: {{name: comicpile, user: comicpile}}
   migrations: {{service: app, command: [alembic]}}
   health: {{url: {health}, timeout: 60, interval: 0.2, soak: 2}}
+  endpoints: [/counts]
   smoke_command: [pytest, -q]
   backups: {{remote_dir: .rollback/backups, local_dir: {backups}, keep: 10}}
   git: {{remote: origin, protected_branches: [main]}}

@@ -30,8 +30,10 @@ def test_the_demos_services_are_read(generation: str, project: object) -> None:
     assert set(found["app"].environment) == {"DATABASE_URL"}
     assert set(found["db"].environment) == {"POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER"}
     assert {name: replace(service, environment={}) for name, service in found.items()} == {
-        "app": Service(image="comic-pile", build={"context": "/srv/comicpile", **named}, ports=("8000",)),
-        "db": Service(image="comic-pile-db", build={"context": "/srv/comicpile/db", **named}),
+        "app": Service(
+            image="comic-pile", build={"context": "/srv/comicpile", **named}, ports=("8000",), restart="unless-stopped"
+        ),
+        "db": Service(image="comic-pile-db", build={"context": "/srv/comicpile/db", **named}, restart="unless-stopped"),
     }
 
 
@@ -64,6 +66,17 @@ def test_odd_services_are_read(generation: str, project: object, plain: str, arg
         ("services: {app: {build: .}}", Service(image="comicpile-app", build={"context": "."})),
         ("services: {app: {image: x, container_name: web}}", Service(image="x", container_name="web")),
         ("services: {app: {image: x, command: run it}}", Service(image="x", command="run it")),
+        ("services: {app: {image: x, restart: no}}", Service(image="x")),
+        ("services: {app: {image: x, restart: 'on-failure:3'}}", Service(image="x", restart="on-failure:3")),
+        ("services: {app: {image: x, profiles: [tools]}}", Service(image="x", is_optional=True)),
+        (
+            "services: {app: {image: x}, b: {depends_on: {app: {condition: service_completed_successfully}}}}",
+            Service(image="x", is_one_shot=True),
+        ),
+        (
+            "services: {app: {image: x}, b: {depends_on: {app: {condition: service_started}}}, c: {depends_on: [app]}}",
+            Service(image="x"),
+        ),
         ("services: {app: {image: 3}, broken: null}", Service(image="3")),
         ("services: {app: {image: x, scale: 2}}", Service(image="x", replicas=2)),
         ("services: {app: {image: x, deploy: {replicas: 3}}}", Service(image="x", replicas=3)),
