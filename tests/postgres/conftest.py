@@ -114,10 +114,10 @@ class Site:
         return {name.removeprefix(self.project.database) for name in names if name.startswith(self.project.database)}
 
 
-def make_site(server: Server, folder: Path, name: str) -> Site:
-    """Make a database ``name`` and a project that means it."""
+def make_site(server: Server, folder: Path, name: str, *, template: str = "template1") -> Site:
+    """Make a database ``name``, a copy of ``template``, and a project that means it."""
     quoted = '"' + name.replace('"', '""') + '"'
-    server.psql("postgres", f"create database {quoted}")
+    server.psql("postgres", f'create database {quoted} template "{template}"')
     docker = FakeDocker(
         folder,
         containers=[{"id": "db1", "project": "comicpile", "service": "db", "image": "sha256:1", "state": "running"}],

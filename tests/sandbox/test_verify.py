@@ -34,11 +34,12 @@ def test_a_host_that_is_well_is_green_and_the_same_one_with_faults_is_red_line_b
         f"update alembic_version set version_num = '0005'; select setval('users_id_seq', 5); {ORPHAN}"
         "alter table tasks rename to tasks_gone;"
     )
-    said = {name: problems(operator, name) for name in LINES if name != "containers"}
+    red = operator.inv("verify.all", "--host", "prod1", "--json")
     plugin_host.root(f"docker stop -t 1 $(docker ps -q -f {APP_LABEL})")
-    said["containers"] = problems(operator, "containers")
-    assert {name: code for name, (code, _) in said.items()} == dict.fromkeys(LINES, 9), said
-    texts = {name: " ".join(lines) for name, (_, lines) in said.items()}
+    alone = operator.inv("verify.containers", "--host", "prod1", "--json")
+    assert (red.code, alone.code) == (9, 9), red.out
+    wrong = [one for ended in (red, alone) for one in ended.host["checks"] if not one["ok"]]
+    assert {one["check"] for one in wrong} == set(LINES)
     for name, words in {
         "containers": "has ended with exit code",
         "health": "not healthy: HTTP 500",
@@ -49,7 +50,7 @@ def test_a_host_that_is_well_is_green_and_the_same_one_with_faults_is_red_line_b
         "data": "sequence users_id_seq: will hand out numbers that users.id has: at 5, used up to 2000",
         "foreign-keys": "threads.threads_user_id_fkey: 1 row points at nothing in public.users, e.g. 999999",
     }.items():
-        assert words in texts[name]
+        assert any(words in one["text"] for one in wrong if one["check"] == name), (name, red.out)
 
 
 FAULTS = {
@@ -65,13 +66,28 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_turns_its_own_line_red_and_no_other(standalone_host: Stage, operator: Laptop, name: str) -> None:
     standalone_host.play("v6")
+    assert problems(operator, name, "prod2") == (0, [])
     fault = FAULTS[name]
     standalone_host.root(fault) if fault.startswith("docker") else standalone_host.sql(fault)
+    code, texts = problems(operator, name, "prod2")
+    assert (code, len(texts)) == (9, 1), texts
     found = operator.inv("verify.all", "--host", "prod2", "--json")
     red = {one["check"] for one in found.host["checks"] if not one["ok"]}
     expected = {"containers", "health", "endpoints", "tests"} if name == "containers" else {name}
     # A page that fails is in the log as well.
     assert (found.code, red - {"logs"}) == (9, expected), found.out
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["health", "logs", "tests"])
+def test_bad_code_turns_the_lines_red_that_ask_the_application(
+    standalone_host: Stage, operator: Laptop, name: str
+) -> None:
+    standalone_host.play("v6")
+    assert problems(operator, name, "prod2") == (0, [])
+    standalone_host.play("bad-code")
+    code, texts = problems(operator, name, "prod2")
+    assert (code, len(texts)) == (9, 1), texts
 
 
 @pytest.mark.long

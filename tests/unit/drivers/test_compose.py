@@ -69,14 +69,6 @@ def test_odd_services_are_read(generation: str, project: object, plain: str, arg
         ("services: {app: {image: x, restart: no}}", Service(image="x")),
         ("services: {app: {image: x, restart: 'on-failure:3'}}", Service(image="x", restart="on-failure:3")),
         ("services: {app: {image: x, profiles: [tools]}}", Service(image="x", is_optional=True)),
-        (
-            "services: {app: {image: x}, b: {depends_on: {app: {condition: service_completed_successfully}}}}",
-            Service(image="x", is_one_shot=True),
-        ),
-        (
-            "services: {app: {image: x}, b: {depends_on: {app: {condition: service_started}}}, c: {depends_on: [app]}}",
-            Service(image="x"),
-        ),
         ("services: {app: {image: 3}, broken: null}", Service(image="3")),
         ("services: {app: {image: x, scale: 2}}", Service(image="x", replicas=2)),
         ("services: {app: {image: x, deploy: {replicas: 3}}}", Service(image="x", replicas=3)),
@@ -94,6 +86,19 @@ def test_odd_services_are_read(generation: str, project: object, plain: str, arg
 )
 def test_a_service_is(text: str, found: Service) -> None:
     assert read_config(text, PLUGIN) == {"app": found}
+
+
+@pytest.mark.parametrize(
+    ("waits", "is_one_shot"),
+    [
+        ("{app: {condition: service_completed_successfully}}", True),
+        ("{app: {condition: service_started}}", False),
+        ("[app]", False),
+    ],
+)
+def test_a_service_that_others_wait_for_to_end_is_a_one_shot(waits: str, is_one_shot: bool) -> None:
+    found = read_config(f"services: {{app: {{image: x}}, b: {{image: y, depends_on: {waits}}}}}", PLUGIN)
+    assert found == {"app": Service(image="x", is_one_shot=is_one_shot), "b": Service(image="y")}
 
 
 @pytest.mark.parametrize("text", ["", "3", "[]", "services: []", "services:", "a: [", "a: !!python/object:os.system x"])
