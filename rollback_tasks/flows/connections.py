@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rollback_tasks.config.schema import HostConfig
@@ -17,7 +17,7 @@ from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.events import Note
 from rollback_tasks.model.request import RollbackRequest
-from rollback_tasks.planning.connection_trouble import described, troubles
+from rollback_tasks.planning.connection_trouble import count, described, troubles
 from rollback_tasks.shell import Effect
 
 _FULL = ("too many clients", "remaining connection slots", "too many connections")
@@ -100,30 +100,32 @@ def _full(session: Session, world: World, error: StepFailed) -> Diagnosed:
 def _terminated(
     seen: OfHost[Diagnosed], config: HostConfig, request: RollbackRequest, world: World
 ) -> OfHost[Diagnosed]:
-    """End the roots of one host, if it has any."""
+    """End the roots of one host, if it has any and the operator agrees."""
     if seen.found is None or seen.found.now is None or not seen.found.now.roots:
         return seen
-    roots = seen.found.now.roots
-    (answer,) = everywhere((config,), world, lambda session: _end(session, roots, request, world))
+    name = config.name
+    meant = [root for root in seen.found.now.roots if root.is_endable]
+    told = tuple(
+        f"left alone, as it is no client's: {described(root)}" for root in seen.found.now.roots if not root.is_endable
+    )
+    if not meant:
+        return replace(seen, found=replace(seen.found, ended=told))
+    for root in meant:
+        world.sink.emit(Note(name, f"{root.waiting} waiting for {described(root)}; its last statement: {root.query}"))
+    question = f"{name}: end {count(len(meant), 'session')} and lose what was not committed?"
+    if not request.is_confirmed and not world.prompt.confirm(question):
+        return replace(seen, error=Declined("no session was ended", host=name))
+    (answer,) = everywhere((config,), world, lambda session: _end(session, meant, told, world))
     return answer
 
 
-def _end(session: Session, roots: Sequence[Root], request: RollbackRequest, world: World) -> Diagnosed:
-    name = session.config.name
+def _end(session: Session, meant: Sequence[Root], told: tuple[str, ...], world: World) -> Diagnosed:
     owner = session.facts.lock
     if owner is not None and owner.heartbeat_age <= session.config.guard.lease:
-        raise lock.held(name, owner)
-    meant = [root for root in roots if root.is_endable]
-    told = [f"left alone, as it is no client's: {described(root)}" for root in roots if not root.is_endable]
-    for root in meant:
-        world.sink.emit(Note(name, f"{root.waiting} waiting for {described(root)}; its last statement: {root.query}"))
-    question = f"{name}: end {len(meant)} session{'' if len(meant) == 1 else 's'} and lose what they did not commit?"
-    if meant and not request.is_confirmed and not world.prompt.confirm(question):
-        raise Declined("no session was ended", host=name)
-    for root in meant:
-        told.append(_end_one(session, root, world))
+        raise lock.held(session.config.name, owner)
+    ended = tuple(_end_one(session, root, world) for root in meant)
     now = _look(session, world)
-    return Diagnosed(now=now, troubles=troubles(now, name), ended=tuple(told))
+    return Diagnosed(now=now, troubles=troubles(now, session.config.name), ended=(*told, *ended))
 
 
 def _end_one(session: Session, root: Root, world: World) -> str:

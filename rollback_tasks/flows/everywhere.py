@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.errors import RollbackError, UsageError
+from rollback_tasks.errors import ConnectionLost, RollbackError, Unreachable, UsageError
 from rollback_tasks.execution.database import open_database
 from rollback_tasks.execution.places import serving
 from rollback_tasks.flows.session import AT_ONCE, Session, open_session
@@ -42,6 +42,10 @@ def everywhere(configs: Sequence[HostConfig], world: World, act: Callable[[Sessi
                 return OfHost(host=config.name, found=act(session))
             finally:
                 session.host.close()
+        except ConnectionLost as error:
+            # Whoever looks leaves nothing half done.
+            lost = Unreachable(error.brief, details=error.details, hint=error.hint, host=config.name)
+            return OfHost(host=config.name, error=lost)
         except RollbackError as error:
             return OfHost(host=config.name, error=error)
 
