@@ -7,7 +7,7 @@ import pytest
 
 from tests.sandbox.stage import APP_LABEL, Laptop, Stage, until
 
-pytestmark = pytest.mark.timeout(300, func_only=True)
+pytestmark = pytest.mark.timeout(600, func_only=True)
 
 # Rows that no constraint looks at, as a restore or a superuser lays them.
 ORPHAN = "set session_replication_role = replica; update threads set user_id = 999999 where id = 7;"
