@@ -41,4 +41,42 @@ def docker(
     return images.docker(wired.request(options, to=to), wired.configs, wired.world, wanted)
 
 
-TASKS = (docker,)
+@rollback_task(
+    "rollback.compose",
+    shape=Shape.FLEET,
+    help={
+        "to": "commit, tag or release whose compose file comes back (default: the last good release, else the version "
+        "before the last change of the file)"
+    },
+)
+def compose(context: Context, options: Options, *, to: str | None = None) -> RunReport:
+    """Bring the compose file of an earlier commit back, and make the containers anew from it
+
+    Images that the earlier file asks for are built or fetched before anything stops; the code stays at its commit,
+    the database is left alone.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import files
+
+    wired = wire(options)
+    return files.compose(wired.request(options, to=to), wired.configs, wired.world)
+
+
+@rollback_task(
+    "rollback.config",
+    shape=Shape.FLEET,
+    help={"force": "also where the containers already are what the compose file says, and healthy"},
+)
+def config(context: Context, options: Options, *, force: bool = False) -> RunReport:
+    """Make the application's containers anew from the compose file that is there, with the images that run
+
+    Volumes stay, also those without a name; the database is left alone.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import files
+
+    wired = wire(options)
+    return files.config(wired.request(options), wired.configs, wired.world, is_forced=force)
+
+
+TASKS = (docker, compose, config)

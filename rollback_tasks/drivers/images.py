@@ -75,6 +75,12 @@ def pin_name(project: str, service: str, key: str) -> str:
     return f"rollback-keep/{part}:{prefix}{digits}"
 
 
+def pull(reference: str, name: str) -> Command:
+    """Return the command that fetches an image and calls it ``name`` as well."""
+    body = 'docker pull -q "$1" >/dev/null && docker tag "$1" "$2"'
+    return script(body, reference, name, effect=Effect.WRITE, timeout=1800)
+
+
 _TAG = """\
 while [ "$#" -gt 0 ]; do
   docker tag "$1" "$2" || exit 1

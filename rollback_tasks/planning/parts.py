@@ -23,6 +23,7 @@ class Images:
     :param left: pin to the image id that runs now.
     :param reached: pin to the image id of the target, where it is on the host.
     :param builds: pin to the ``build`` part of the compose file, for what must be built.
+    :param pulls: pin to the reference that is fetched from its registry.
     :param pins: service to its pin.
     :param references: service to the reference in the target's compose file.
     :param is_pulled_now: the compose file asks for a pull; ``is_pulled_then``: the target's does.
@@ -33,6 +34,7 @@ class Images:
     left: Mapping[str, str] = field(default_factory=dict)
     reached: Mapping[str, str] = field(default_factory=dict)
     builds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    pulls: Mapping[str, str] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
     is_pulled_now: bool = False
@@ -80,6 +82,7 @@ def prepare_images(project: Project, run_id: str, commit: str, images: Images) -
         left=images.left,
         reached=images.reached,
         builds=images.builds,
+        pulls=images.pulls,
     )
 
 

@@ -17,6 +17,7 @@ from rollback_tasks.steps.await_healthy import AwaitHealthy
 from rollback_tasks.steps.await_running import AwaitRunning
 from rollback_tasks.steps.backup_database import BackupDatabase
 from rollback_tasks.steps.base import BaseStep
+from rollback_tasks.steps.checkout_files import CheckoutFiles
 from rollback_tasks.steps.checkout_release import CheckoutRelease
 from rollback_tasks.steps.copy_database import CopyDatabase
 from rollback_tasks.steps.downgrade_schema import DowngradeSchema
@@ -45,6 +46,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
         AwaitHealthy,
         AwaitRunning,
         BackupDatabase,
+        CheckoutFiles,
         CheckoutRelease,
         CopyDatabase,
         DowngradeSchema,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from rollback_tasks.drivers import git, images
@@ -18,6 +18,7 @@ class PrepareImages(BaseStep):
 
     :param left: pin name to the image id that runs now.
     :param reached: pin name to the image id of the target, where it is known.
+    :param pulls: pin name to the reference that is fetched from its registry.
     :param builds: pin name to the ``build`` part of the target's compose file, for what must be built.
     """
 
@@ -28,6 +29,7 @@ class PrepareImages(BaseStep):
     left: Mapping[str, str]
     reached: Mapping[str, str]
     builds: Mapping[str, Mapping[str, Any]]
+    pulls: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tree(self) -> str:
@@ -36,6 +38,8 @@ class PrepareImages(BaseStep):
 
     def describe(self) -> str:
         """The operator's sentence."""
+        if self.pulls:
+            return f"fetch {', '.join(sorted(self.pulls.values()))} while the application still serves"
         if self.builds:
             return f"build the target's image from commit {self.commit[:12]} while the application still serves"
         return "pin the target's image and the one that is left, so that no prune can take them"
@@ -47,7 +51,10 @@ class PrepareImages(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Tag, and build in a tree of its own."""
-        pins = (images.tag({**self.left, **self.reached}),) if self.left or self.reached else ()
+        pins = (
+            *((images.tag({**self.left, **self.reached}),) if self.left or self.reached else ()),
+            *(images.pull(reference, name) for name, reference in sorted(self.pulls.items())),
+        )
         if not self.builds:
             return pins
         made = [
@@ -63,7 +70,7 @@ class PrepareImages(BaseStep):
 
     def postcondition(self) -> tuple[Check, ...]:
         """Every name means an image."""
-        named = {**self.left, **self.reached, **{name: name for name in self.builds}}
+        named = {**self.left, **self.reached, **{name: name for name in (*self.builds, *self.pulls)}}
         return (Check("every image that is needed is pinned", images.mean(named)),) if named else ()
 
     def project(self, state: HostState) -> HostState:

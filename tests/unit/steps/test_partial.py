@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.drivers.compose import Service
+from rollback_tasks.model.facts import GitFacts, HostFacts
 from rollback_tasks.model.plan import Check, Compensation, Gate, HostPlan, HostState
-from rollback_tasks.planning import images_only, mixed
+from rollback_tasks.planning import containers_only, images_only, mixed
+from rollback_tasks.planning.file_pictures import file_pictures, left_alone
 from rollback_tasks.planning.pictures import recorded_pictures
 from rollback_tasks.planning.target import current_release
 from rollback_tasks.shell import Effect, standalone
@@ -20,6 +22,7 @@ from tests.builders import (
     a_release,
     a_request,
     code_only,
+    commit,
     image,
     some_facts,
     some_services,
@@ -42,6 +45,26 @@ def images_back(facts: HostFacts) -> HostPlan:
     )
 
 
+def files_back(facts: HostFacts, then: dict[str, Service]) -> HostPlan:
+    current = current_release(facts, PROJECT)
+    pictures, problems = file_pictures(PROJECT, facts, some_services(), then)
+    assert problems == ()
+    plan = HostPlan(host="prod1", current=current, target=a_release(2), verdict=code_only())
+    reached = mixed.mix(a_request(), current, "compose file of r2", {"app": image(3)})
+    return containers_only.switch_file(
+        a_request(), PROJECT, some_settings(), facts, commit(2), reached, pictures, plan, "r2"
+    )
+
+
+def made_anew(facts: HostFacts) -> HostPlan:
+    current = current_release(facts, PROJECT)
+    pictures, _ = file_pictures(PROJECT, facts, some_services(), some_services())
+    plan = HostPlan(host="prod1", current=current, target=current, verdict=code_only())
+    return containers_only.recreate(a_request(), PROJECT, some_settings(), facts, pictures, plan)
+
+
+DIRTY = replace(some_facts(3), git=GitFacts(commit=commit(3), branch="main", dirty=("a",)))
+OTHER_BUILD = {**some_services(), "app": Service(image="comic-pile", build={"context": ".", "target": "small"})}
 SCALED = replace(
     some_facts(3),
     containers=(a_container("app", 3), a_container("app", 3, id="app-b", name="comicpile-app-2"), a_container("db", 9)),
@@ -50,6 +73,11 @@ PLANS = {
     "images back": images_back(some_facts(3)),
     "images back without the database": images_back(replace(some_facts(3), database=None, is_healthy=False)),
     "images back of two containers": images_back(SCALED),
+    "compose file back": files_back(some_facts(3), some_services()),
+    "compose file back over changes": files_back(DIRTY, some_services()),
+    "compose file back, to be built": files_back(some_facts(3), OTHER_BUILD),
+    "compose file back, to be fetched": files_back(some_facts(3), {**some_services(), "app": Service(image="hub/x:1")}),
+    "made anew": made_anew(some_facts(3)),
 }
 STEPS = {step.kind: step for made in PLANS.values() for step in made.steps}
 
@@ -136,3 +164,34 @@ def test_the_ledger_learns_what_was_left_and_that_what_runs_is_mixed() -> None:
     ]
     assert '"mixed": "images of r2"' in lines[0]
     assert f'"id": "{RUN[:16]}-3cccccc-mixed"' in lines[0]
+
+
+def test_a_compose_file_back_keeps_the_image_that_runs_unless_the_file_asks_for_another() -> None:
+    prepare = {name: PLANS[name].steps[1] for name in PLANS if name.startswith("compose file")}
+    assert prepare["compose file back"].describe().startswith("pin the target's image")
+    assert "fetch hub/x:1 while" in prepare["compose file back, to be fetched"].describe()
+    assert f"from commit {commit(3)[:12]}" in prepare["compose file back, to be built"].describe()
+    kinds = [step.kind for step in PLANS["compose file back"].steps]
+    assert kinds[2:6] == ["save_checkout", "stop_services", "checkout_files", "switch_images"]
+    files = PLANS["compose file back"].steps[4]
+    undo = files.compensation()
+    assert files.describe() == f"lay docker-compose.yml of commit {commit(2)[:12]} into the checkout"
+    assert isinstance(undo, Compensation)
+    assert undo.says == "put docker-compose.yml back as they were"
+
+
+def test_making_containers_anew_changes_no_release() -> None:
+    made = PLANS["made anew"]
+    assert made.start is not None
+    assert made.end is not None
+    assert made.start.without_kept() == made.end.without_kept()
+    assert "record_release" not in [step.kind for step in made.steps]
+
+
+def test_what_is_left_alone_although_it_differs_is_said() -> None:
+    then = {**some_services(db="postgres:15"), "proxy": Service(image="p")}
+    assert left_alone(PROJECT, some_services(), then) == [
+        "the database's image differs (comic-pile-db, then postgres:15); the database service is left alone",
+        "services that differ and are left alone, being none of the application's: proxy",
+    ]
+    assert left_alone(PROJECT, some_services(), some_services()) == []

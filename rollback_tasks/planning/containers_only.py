@@ -1,0 +1,81 @@
+"""Plans that make containers anew: from the compose file of another commit, or from the one that is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.model.plan import HostPlan, Step
+from rollback_tasks.model.project import Project
+from rollback_tasks.model.release import Release
+from rollback_tasks.model.request import RollbackRequest
+from rollback_tasks.planning import parts
+from rollback_tasks.planning.images_only import settle, verify
+from rollback_tasks.planning.mixed import ledger_lines
+from rollback_tasks.planning.parts import Images, Settings
+from rollback_tasks.planning.planner import projected, start_state
+from rollback_tasks.steps.checkout_files import CheckoutFiles
+from rollback_tasks.steps.record_release import RecordRelease
+from rollback_tasks.steps.save_checkout import SaveCheckout
+from rollback_tasks.steps.save_evidence import SaveEvidence
+
+
+def switch_file(
+    request: RollbackRequest,
+    project: Project,
+    settings: Settings,
+    facts: HostFacts,
+    commit: str,
+    reached: Release,
+    images: Images,
+    plan: HostPlan,
+    label: str,
+) -> HostPlan:
+    """Return the plan with its steps: the compose files of ``commit``, and containers made from them.
+
+    :param reached: the release as it is recorded then.
+    """
+    run_id = request.run_id
+    steps: tuple[Step, ...] = (
+        SaveEvidence(project_=project, run_id=run_id),
+        parts.prepare_images(project, run_id, facts.git.commit, images),
+        SaveCheckout(project_=project, run_id=run_id, target=commit, changed=len(facts.git.dirty)),
+        parts.stop_services(project, facts, images),
+        CheckoutFiles(
+            project_=project,
+            run_id=run_id,
+            before=facts.git.commit,
+            after=commit,
+            is_dirty=bool(facts.git.dirty),
+        ),
+        parts.switch_images(project, facts, images),
+        parts.start_services(project, run_id, facts, images),
+        settle(project, settings, facts),
+        verify(project, facts, images, plan.verdict),
+        RecordRelease(
+            project_=project,
+            run_id=run_id,
+            left=plan.current.label,
+            lines=ledger_lines(request, plan.current, reached, label),
+        ),
+    )
+    start = start_state(project, facts, images)
+    return replace(plan, steps=steps, start=start, end=projected(start, steps))
+
+
+def recreate(
+    request: RollbackRequest, project: Project, settings: Settings, facts: HostFacts, images: Images, plan: HostPlan
+) -> HostPlan:
+    """Return the plan with its steps: new containers from the compose file as it is, with the images that run."""
+    run_id = request.run_id
+    steps: tuple[Step, ...] = (
+        SaveEvidence(project_=project, run_id=run_id),
+        parts.prepare_images(project, run_id, facts.git.commit, images),
+        parts.stop_services(project, facts, images),
+        parts.switch_images(project, facts, images),
+        parts.start_services(project, run_id, facts, images),
+        settle(project, settings, facts),
+        verify(project, facts, images, plan.verdict),
+    )
+    start = start_state(project, facts, images)
+    return replace(plan, steps=steps, start=start, end=projected(start, steps))

@@ -1,0 +1,74 @@
+"""Single files of a commit in the work tree, and back: with a real git."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rollback_tasks.drivers import git_checkout, git_files
+from rollback_tasks.transport.local import LocalHost
+
+HOST = LocalHost()
+NAME = "compose 'x'.yml"
+
+
+def git(folder: Path, *words: str) -> str:
+    words = ("-c", "user.name=t", "-c", "user.email=t@t", *words)
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q", "-b", "main")
+    for text in ("first", "second"):
+        (tmp_path / NAME).write_text(f"{text}\n")
+        (tmp_path / "code.py").write_text(f"{text}\n")
+        git(tmp_path, "add", "-A")
+        git(tmp_path, "commit", "-q", "-m", text)
+    return tmp_path
+
+
+def state(folder: Path) -> tuple[str, str, str, int]:
+    path = folder / NAME
+    return git(folder, "status", "--porcelain"), git(folder, "diff"), path.read_text(), path.stat().st_mode
+
+
+def test_a_file_goes_back_alone_and_comes_back_with_every_change(checkout: Path) -> None:
+    folder, first = str(checkout), git(checkout, "rev-parse", "HEAD^")
+    (checkout / NAME).write_text("second\nstaged\n")
+    git(checkout, "add", NAME)
+    (checkout / NAME).write_text("second\nstaged\nand more\n")
+    (checkout / NAME).chmod(0o640)
+    (checkout / "untracked").write_text("mine")
+    before = state(checkout)
+    HOST.run(git_checkout.save(folder, "run1", first))
+    HOST.run(git_files.switch_files(folder, first, (NAME, "absent.yml")))
+    assert (checkout / NAME).read_text() == "first\n"
+    assert (checkout / NAME).stat().st_mode == before[3]
+    assert (checkout / "code.py").read_text() == "second\n"
+    assert git(checkout, "log", "-1", "--format=%s") == "second"
+    HOST.run(git_files.are_at(folder, first, (NAME,)))
+    (checkout / "code.py").write_text("written meanwhile")
+    for _ in range(2):
+        HOST.run(git_files.put_files_back(folder, "run1", (NAME, "absent.yml")))
+        (checkout / "code.py").write_text("second\n")
+        assert state(checkout) == before
+    assert (checkout / "untracked").read_text() == "mine"
+
+
+def test_nothing_is_put_back_where_nothing_was_saved(checkout: Path) -> None:
+    before = state(checkout)
+    HOST.run(git_files.put_files_back(str(checkout), "run1", (NAME,)))
+    assert state(checkout) == before
+
+
+def test_the_version_before_the_last_change_is_found(checkout: Path) -> None:
+    first = git(checkout, "rev-parse", "HEAD^")
+    (checkout / "code.py").write_text("third\n")
+    git(checkout, "commit", "-qam", "third")
+    assert HOST.run(git_files.before_last_change(str(checkout), (NAME,))).text.strip() == first
+    assert HOST.run(git_files.before_last_change(str(checkout), ("absent.yml",))).text == ""
+    assert HOST.run(git_files.differ(str(checkout), first, (NAME,))).exit_code == 1
+    assert HOST.run(git_files.differ(str(checkout), "HEAD", (NAME,))).exit_code == 0
