@@ -104,4 +104,18 @@ def prune(context: Context, options: Options, *, keep: int | None = None) -> Run
     return backups.prune(wired.request(options), wired.configs, wired.world, keep=keep)
 
 
-ns = collection("backup", create, list_, pull, push, verify, prune)
+@rollback_task("backup.base", shape=Shape.FLEET)
+def base(context: Context, options: Options) -> RunReport:
+    """Make a physical base backup, from which the database can go back to any later moment
+
+    Proves first that the write-ahead log is archived, copies the whole cluster while it serves, and checks every file
+    of the copy. The log has to be archived: README, "Write-ahead log archiving".
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import base as flow
+
+    wired = wire(options)
+    return flow.take(wired.request(options), wired.configs, wired.world)
+
+
+ns = collection("backup", create, list_, pull, push, verify, prune, base)

@@ -9,6 +9,7 @@ from rollback_tasks.cli.boundary import Answer
 from rollback_tasks.cli.listings import answer, backup_fields, error_fields
 from rollback_tasks.flows.copies import Backups, Pulled
 from rollback_tasks.flows.everywhere import OfHost
+from rollback_tasks.model.recovery import BaseBackup, said
 from rollback_tasks.model.release import Backup
 from rollback_tasks.reporting.amounts import size
 from rollback_tasks.reporting.tables import Column, table
@@ -34,6 +35,7 @@ def backups(found: Sequence[OfHost[Backups]]) -> Answer:
                     {**backup_fields(backup), "copy": _copy_fields(here.get(backup.name))} for backup in known.there
                 ],
                 "copies_alone": [_copy_fields(copy) for copy in alone],
+                "base_backups": [_base_fields(base) for base in known.bases],
                 **error_fields(each.error),
             }
         )
@@ -48,7 +50,28 @@ def backups(found: Sequence[OfHost[Backups]]) -> Answer:
         "schema",
         "here",
     )
-    return answer(table(columns, rows), hosts, [each.error for each in found])
+    bases = [
+        (each.host, base.name, size(base.size_bytes), said(base.stopped_at), base.start_wal)
+        for each in found
+        for base in (each.found or _NOWHERE).bases
+    ]
+    text = table(columns, rows)
+    if bases:
+        apart = ("host", "base backup", Column("size", is_number=True), "reaches from", "first segment")
+        text += "\n" + table(apart, bases)
+    return answer(text, hosts, [each.error for each in found])
+
+
+def _base_fields(base: BaseBackup) -> dict[str, Any]:
+    return {
+        "name": base.name,
+        "path": base.path,
+        "sha256": base.sha256,
+        "bytes": base.size_bytes,
+        "reaches_from": base.stopped_at.isoformat(),
+        "first_segment": base.start_wal,
+        "timeline": base.timeline,
+    }
 
 
 def _row(host: str, backup: Backup, here: str) -> tuple[object, ...]:

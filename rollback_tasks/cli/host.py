@@ -5,6 +5,7 @@ from __future__ import annotations
 from invoke import Context
 
 from rollback_tasks.cli.boundary import Answer
+from rollback_tasks.cli.doctor import doctor
 from rollback_tasks.cli.options import Options
 from rollback_tasks.cli.task import collection, rollback_task
 
@@ -52,4 +53,4 @@ def logs(
     return listings.logs(logs.last(wired.configs, wired.world, wanted))
 
 
-ns = collection("host", status, logs)
+ns = collection("host", status, logs, doctor)

@@ -79,6 +79,38 @@ def restore(
     return flow.restore(request, wired.configs, wired.world, backup=backup, release=with_release)
 
 
+@rollback_task(
+    "rollback.pitr",
+    shape=Shape.FLEET,
+    help={
+        "time": "the moment, e.g. 2026-11-22T13:22:51+01:00; without an offset it is taken as UTC",
+        "restore_point": "a name in the database's log; every run that touches a database leaves rollback-RUN_ID",
+    },
+)
+def pitr(context: Context, options: Options, *, time: str | None = None, restore_point: str | None = None) -> RunReport:
+    """Take the database to a moment: recovered beside from a base backup and the log, then swapped in
+
+    The application serves meanwhile; downtime is stop, rename, start. The old database is kept under another name.
+    Refused before anything starts where the moment cannot be reached. Needs `backup.base` and an archived log.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import pitr as flow
+    from rollback_tasks.model.recovery import Target
+    from rollback_tasks.planning.window import read_moment
+
+    if (time is None) == (restore_point is None):
+        raise UsageError("either --time or --restore-point is needed", hint="`inv rollback.pitr --help` shows both.")
+    moment, assumed = None, ""
+    if time is not None:
+        try:
+            moment, assumed = read_moment(time)
+        except ValueError as problem:
+            raise UsageError(f"--time: {problem}", hint="`inv rollback.pitr --help` shows the flags.") from None
+    wired = wire(options)
+    wanted = Target(moment=moment, point=restore_point or "")
+    return flow.pitr(wired.request(options), wired.configs, wired.world, wanted=wanted, assumed=assumed)
+
+
 @rollback_task("rollback.abort")
 def abort(context: Context, options: Options) -> RunReport:
     """Put hosts back to what they were before a run that was left unfinished
@@ -105,4 +137,4 @@ def resume(context: Context, options: Options) -> RunReport:
     return flow.resume(wired.request(options), wired.configs, wired.world)
 
 
-ns = collection("rollback", full, plan, restore, *CONTAINERS, resume, abort, *RUNS)
+ns = collection("rollback", full, plan, restore, pitr, *CONTAINERS, resume, abort, *RUNS)

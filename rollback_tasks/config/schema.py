@@ -51,11 +51,13 @@ class BackupsConfig:
     :param remote_dir: folder on the host; relative to ``project_dir``, or absolute.
     :param local_dir: absolute folder on the laptop.
     :param keep: proven backups that a prune leaves.
+    :param wal_archive: folder inside the database's container that its write-ahead log is archived to.
     """
 
     remote_dir: str = ".rollback/backups"
     local_dir: str
     keep: int = 10
+    wal_archive: str = "/wal_archive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

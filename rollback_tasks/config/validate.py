@@ -97,6 +97,11 @@ BACKUPS = Section(
         ),
         "local_dir": Key("folder on the laptop", local_path, "backups"),
         "keep": Key("proven backups that a prune leaves", integer(1, 10000), 10),
+        "wal_archive": Key(
+            "folder of the archived log, in the database's container",
+            remote_path(can_be_absolute=True, can_be_relative=False),
+            "/wal_archive",
+        ),
     }
 )
 

@@ -15,7 +15,7 @@ from rollback_tasks.model.release import BackupLevel
 from rollback_tasks.shell import Command, Effect, script
 
 # One session exports its snapshot, says on stderr what it sees in it, and lets pg_dump see the same: so the
-# counts are those of the dump, whatever is written meanwhile.
+# counts are those of the dump, whatever is written meanwhile. What a recovered server holds is of its last commit.
 _SESSION = f"""\
 \\set ON_ERROR_STOP on
 begin isolation level repeatable read read only;
@@ -24,7 +24,8 @@ select pg_export_snapshot() as snapshot \\gset
 \\o |cat >&2
 select 'rollback-counts ' || ({COUNTS})::text;
 select 'rollback-schema ' || ({SCHEMA})::text;
-select 'rollback-taken ' || to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
+select 'rollback-taken ' || to_char(coalesce(case when pg_is_in_recovery() then pg_last_xact_replay_timestamp() end,
+  now()) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 select 'rollback-server ' || json_build_object('version', current_setting('server_version_num')::int,
   'database', current_database(), 'size', pg_database_size(current_database()),
   'lsn', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rollback_tasks.drivers import compose, containers, git, images, ledger, manifests, postgres
+from rollback_tasks.drivers import base_backup, compose, containers, git, images, ledger, manifests, postgres
 from rollback_tasks.drivers.compose import Service
 from rollback_tasks.drivers.posix import Survey, read_survey, survey
 from rollback_tasks.errors import CommandFailed, MalformedAnswer, PlanRefused
@@ -78,6 +78,7 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         compose.config(project),
         git.resolve(project.folder, to if to is not None else "HEAD"),
         manifests.manifests(project),
+        base_backup.manifests(project),
         postgres.facts(project),
         postgres.free_space(project),
     ]
@@ -86,7 +87,7 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         last = answers[-1] if answers else Completed(exit_code=-1)
         words = commands[max(0, len(answers) - 1)].argv[:1]
         raise CommandFailed(words, last.exit_code, last.error_text, host=host.name)
-    tree, locked, releases, pictures, running, config, commit, dumps, database, room = answers
+    tree, locked, releases, pictures, running, config, commit, dumps, bases, database, room = answers
     owner, unfinished = lock.read(locked.text)
     record = ledger.parse(releases.text)
     services, compose_problem = _services(config, project)
@@ -103,6 +104,7 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         database_problem=database_problem,
         ledger=record.releases,
         backups=manifests.read_manifests(dumps.text, project.backup_folder, database=project.database),
+        bases=base_backup.read_manifests(bases.text, project.backup_folder),
         images=images.read_listing(pictures.text),
         compose_images={name: service.image for name, service in services.items()},
         compose_problem=compose_problem,

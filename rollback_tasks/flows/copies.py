@@ -14,6 +14,7 @@ from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.events import Note
 from rollback_tasks.model.plan import Fetch
+from rollback_tasks.model.recovery import BaseBackup
 from rollback_tasks.model.release import Backup
 
 MANIFEST = ".manifest.json"
@@ -21,10 +22,11 @@ MANIFEST = ".manifest.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backups:
-    """The backups of one host, newest first: there, and copied to this laptop."""
+    """The backups of one host, newest first: there, and copied to this laptop; base backups stand apart."""
 
     there: tuple[Backup, ...] = ()
     here: tuple[Backup, ...] = ()
+    bases: tuple[BaseBackup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,11 @@ def copies(session: Session, world: World) -> tuple[Backup, ...]:
 
 def listed(configs: Sequence[HostConfig], world: World) -> list[OfHost[Backups]]:
     """Return the backups of every host; nothing is read but names, sizes and manifests."""
-    return everywhere(configs, world, lambda session: Backups(there=session.facts.backups, here=copies(session, world)))
+
+    def found(session: Session) -> Backups:
+        return Backups(there=session.facts.backups, here=copies(session, world), bases=session.facts.bases)
+
+    return everywhere(configs, world, found)
 
 
 def named(backups: Sequence[Backup], names: Sequence[str], host: str) -> tuple[Backup, ...]:

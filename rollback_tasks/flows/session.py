@@ -91,10 +91,12 @@ def look_again(config: HostConfig, host: Host, world: World, *, to: str | None =
     watched = world.read_only(host)
     found = first_look(watched, folder, backups, config.compose_files)
     site = None
+    archive = config.backups.wal_archive
     if isinstance(host, Places) and config.database.host is not None:
         there = world.hosts[config.database.host]
         base = there.project_dir.rstrip("/") or "/"
         backups = posixpath.join(base, there.backups.remote_dir)
+        archive = there.backups.wal_archive
         seen = first_look(world.read_only(host.at(there.name)), base, backups, there.compose_files)
         found = replace(found, backup_free_bytes=seen.backup_free_bytes)
         near = posixpath.dirname(posixpath.join(base, there.compose_files[0]))
@@ -115,6 +117,7 @@ def look_again(config: HostConfig, host: Host, world: World, *, to: str | None =
         backup_folder=backups,
         remote=config.git.remote,
         site=site,
+        wal_archive=archive,
     )
     gathered = gather(watched, project, found, health_url=config.health.url, clock=world.clock, to=to)
     return Session(config=config, host=host, gathered=gathered)

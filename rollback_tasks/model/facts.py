@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rollback_tasks.model.recovery import BaseBackup
 from rollback_tasks.model.release import Backup, Release
 
 
@@ -143,6 +144,7 @@ class HostFacts:
     database_problem: str = ""
     ledger: tuple[Release, ...] = ()
     backups: tuple[Backup, ...] = ()
+    bases: tuple[BaseBackup, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     compose_images: Mapping[str, str] = field(default_factory=dict)
     compose_problem: str = ""

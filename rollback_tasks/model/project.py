@@ -34,6 +34,7 @@ class Project:
     :param name: compose project name; always passed, so that both generations agree on it.
     :param backup_folder: absolute path on the host that serves the database.
     :param site: the other host that serves the database; None where this one does.
+    :param wal_archive: folder inside the database's container that its write-ahead log is archived to.
     :param migrations_folder: where the inventory says that the migration scripts are; empty = alembic.ini says it.
     """
 
@@ -51,6 +52,7 @@ class Project:
     backup_folder: str
     remote: str
     site: Site | None = None
+    wal_archive: str = "/wal_archive"
 
     @property
     def database_site(self) -> Site:

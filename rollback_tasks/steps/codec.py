@@ -13,6 +13,7 @@ from rollback_tasks.drivers.alembic_run import Deployed
 from rollback_tasks.errors import MalformedAnswer
 from rollback_tasks.model.plan import Step
 from rollback_tasks.shell import Secret
+from rollback_tasks.steps.archive_wal import ArchiveWal
 from rollback_tasks.steps.await_healthy import AwaitHealthy
 from rollback_tasks.steps.await_running import AwaitRunning
 from rollback_tasks.steps.backup_database import BackupDatabase
@@ -28,6 +29,7 @@ from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
 from rollback_tasks.steps.pull_backup import PullBackup
 from rollback_tasks.steps.push_backup import PushBackup
 from rollback_tasks.steps.record_release import RecordRelease
+from rollback_tasks.steps.recover_beside import DropRecovery, DumpRecovered, RecoverBeside
 from rollback_tasks.steps.rehearse_downgrade import RehearseDowngrade
 from rollback_tasks.steps.restore_beside import RestoreBeside, VerifyRestored
 from rollback_tasks.steps.resume_services import ResumeServices
@@ -37,12 +39,14 @@ from rollback_tasks.steps.start_services import StartServices
 from rollback_tasks.steps.stop_services import StopServices
 from rollback_tasks.steps.swap_database import NoteServed, SwapDatabase
 from rollback_tasks.steps.switch_images import SwitchImages
+from rollback_tasks.steps.take_base import TakeBase
 from rollback_tasks.steps.verify_backup import VerifyBackup
 from rollback_tasks.steps.verify_release import VerifyRelease
 
 KINDS: Mapping[str, type[BaseStep]] = {
     step.kind: step
     for step in (
+        ArchiveWal,
         AwaitHealthy,
         AwaitRunning,
         BackupDatabase,
@@ -50,7 +54,9 @@ KINDS: Mapping[str, type[BaseStep]] = {
         CheckoutRelease,
         CopyDatabase,
         DowngradeSchema,
+        DropRecovery,
         DropScratch,
+        DumpRecovered,
         MeetOthers,
         NoteServed,
         PrepareImages,
@@ -60,6 +66,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
         PullBackup,
         PushBackup,
         RecordRelease,
+        RecoverBeside,
         RehearseDowngrade,
         RestoreBeside,
         ResumeServices,
@@ -69,6 +76,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
         StopServices,
         SwapDatabase,
         SwitchImages,
+        TakeBase,
         VerifyBackup,
         VerifyRelease,
         VerifyRestored,

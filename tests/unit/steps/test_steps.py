@@ -37,6 +37,7 @@ from tests.builders import (
     some_settings,
 )
 from tests.unit.steps import test_partial
+from tests.unit.steps import test_recovery_steps as recovery
 from tests.unit.steps import test_restore_steps as restore
 
 PROJECT = a_project()
@@ -104,7 +105,7 @@ STEPS: dict[str, Step] = (
         )
     }
 )
-OTHERS = (restore.STEPS, test_partial.STEPS)
+OTHERS = (restore.STEPS, test_partial.STEPS, recovery.STEPS)
 
 
 @pytest.mark.parametrize("name", PLANS)
