@@ -69,6 +69,7 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
     :param to: what the operator wants to go back to, as typed; looked up in git.
     :raises StepFailed: a tool failed or answered in an unknown form.
     """
+    skew = found.now - clock.now()
     commands = [
         git.state(project.folder),
         lock.reading(project.state_folder),
@@ -114,7 +115,7 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         health_detail=describe(answer),
         lock=owner,
         unfinished=unfinished,
-        clock_skew=found.now - clock.now(),
+        clock_skew=skew,
         identity=f"{found.engine} {project.folder}",
         is_in_builds=found.is_in_builds,
     )

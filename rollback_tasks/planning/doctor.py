@@ -135,7 +135,11 @@ def _ledger(patient: Patient) -> Iterator[Examined]:
         check="images",
         says=f"those of {newest.label} are on the host, pinned",
         warning=warning,
-        next=f"`inv release.mark --good --host {host} --release {newest.id}`" if unpinned and not gone else "",
+        next=f"`inv rollback.plan --host {host} --to {newest.label}` shows whether it can be built."
+        if gone
+        else f"`inv release.mark --good --host {host} --release {newest.id}`"
+        if unpinned
+        else "",
     )
 
 
