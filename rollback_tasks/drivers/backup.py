@@ -50,11 +50,16 @@ select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = :'
   and application_name ~ '^rollback-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}$';
 """
 
+# A name in the log for the moment before the run changes anything, so that a recovery needs no clock to find it.
+_NAME_POINT = """\
+select pg_create_restore_point(:'name') where not pg_is_in_recovery() and current_setting('wal_level') <> 'minimal';
+"""
+
 # POSIX sh has no pipefail: the exit code of the left side goes through a file.
 _DUMP = (
     FIND_DB
     + """\
-user=$3 database=$4 folder=$5 name=$6 run=$7 about=$8 session=$9 ends=${10} side=${11}
+user=$3 database=$4 folder=$5 name=$6 run=$7 about=$8 session=$9 ends=${10} side=${11} point=${12}
 umask 077
 mkdir -p "$folder" || exit 1
 [ ! -e "$folder/$name.manifest.json" ] || exit 0
@@ -75,6 +80,8 @@ inside() {
 application=rollback inside=$side
 printf '%s' "$ends" | inside psql -XqAt -v live="$database" -f - >/dev/null ||
   fail "sessions of earlier runs cannot be looked for"
+printf '%s' "$point" | inside psql -XqAt -v name="rollback-$run" -f - >/dev/null 2>&1 ||
+  echo "no restore point was named: role $user may not execute pg_create_restore_point" >&2
 begin=$(date +%s)
 application=rollback-$run inside=$database
 sha=$({
@@ -161,6 +168,7 @@ def dump(
         _SESSION,
         END_RUNS,
         project.side_database,
+        _NAME_POINT,
         effect=Effect.WRITE,
         timeout=timeout,
         place=project.database_site.place,

@@ -76,13 +76,11 @@ done
 _POINTS = (
     _SEGMENTS
     + """\
-point=$5
 at=$count
 while [ "$at" -ge 1 ]; do
   name=$(nth "$at")
   found=$(dump XLOG "$name" | sed -n 's/.* lsn: \\([0-9A-F]*\\/[0-9A-F]*\\),.*desc: RESTORE_POINT \\(.*\\)/\\1 \\2/p')
   [ -z "$found" ] || printf '%s\\n' "$found" | sed "s/^/$name /"
-  printf '%s\\n' "$found" | cut -d ' ' -f 2- | grep -qxF -e "$point" && exit 0
   at=$((at - 1))
 done
 exit 0
@@ -127,10 +125,11 @@ def read_commits(text: str) -> Commits:
     )
 
 
-def points(project: Project, facts: ArchiveFacts, first: str, last: str, name: str) -> Command:
-    """Return the command that prints restore points, newest segment first, until ``name`` was met."""
+def points(project: Project, facts: ArchiveFacts, first: str, last: str) -> Command:
+    """Return the command that prints all restore points, newest segment first: two may have one name, and a recovery
+    would stop at the first."""
     wal = f"{facts.data_folder}/pg_wal"
-    return _inside(project, _POINTS, project.wal_archive, wal, first, last, name, timeout=1200)
+    return _inside(project, _POINTS, project.wal_archive, wal, first, last, timeout=1200)
 
 
 def read_points(text: str) -> tuple[RestorePoint, ...]:

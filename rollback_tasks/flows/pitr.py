@@ -119,5 +119,5 @@ def _choose(
             commits = wal_commits.read_commits(answer.text)
         return window.choose_moment(wanted.moment, bases, facts, commits, host=name)
     first, last = bases[-1].start_wal, facts.current or "F" * 24
-    answer = host.run(wal_commits.points(project, facts, first, last, wanted.point))
+    answer = host.run(wal_commits.points(project, facts, first, last))
     return window.choose_point(wanted.point, bases, facts, wal_commits.read_points(answer.text), host=name)

@@ -167,12 +167,18 @@ def _database(patient: Patient) -> Iterator[Examined]:
     if obstacles is None:
         return
     role = project.database_user
+    can_name = patient.archive is None or patient.archive.may_name
     may_not = "" if obstacles.may_create else f"role {role} may not make databases: no proof, copy or restore"
     yield Examined(
         check="role",
         says=f"{role} is {'a superuser' if database.is_superuser else 'no superuser, and may make databases'}",
         problem=may_not,
-        next=f"ALTER ROLE {role} CREATEDB." if may_not else "",
+        warning="" if can_name else f"role {role} may not name restore points: a recovery has to go by the clock",
+        next=f"ALTER ROLE {role} CREATEDB."
+        if may_not
+        else ""
+        if can_name
+        else f"GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO {role} in {project.side_database}.",
     )
     held = [
         *(f"prepared transaction {name}" for name in database.prepared),

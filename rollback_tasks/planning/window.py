@@ -12,6 +12,9 @@ from rollback_tasks.model.recovery import ArchiveFacts, BaseBackup, Commits, Res
 
 _MOST_NAMED = 100_000
 
+# How the restore points of runs begin. One that was gone on with may have named its own twice, before any change.
+OWN = "rollback-"
+
 
 def window(base: BaseBackup, archived: Mapping[str, int], live: Iterable[str]) -> Window:
     """Return how far a base backup can be rolled forward along its own timeline.
@@ -148,14 +151,14 @@ def choose_point(
         names = ", ".join(point.name for point in points[:8])
         listed = f"the log names {names}" if names else "the log holds no restore point"
         return _refused(f"no restore point {name!r} is in the log", f"{listed}; or give --time.", ())
-    if len(found) > 1:
+    if len(found) > 1 and not name.startswith(OWN):
         places = ", ".join(f"{point.lsn}" for point in found)
         return _refused(
             f"restore point {name!r} is in the log {len(found)} times ({places})",
             "give --time instead: which one is meant is not clear.",
             (),
         )
-    (point,) = found
+    point = min(found, key=lambda one: lsn(one.lsn))
     base = next((base for base in bases if _is_behind(base, point)), None)
     if base is None:
         oldest = bases[-1]
