@@ -79,6 +79,7 @@ def test_a_database_goes_back_to_a_moment_between_two_commits_and_no_further(bas
     assert (done.code, done.document["outcome"]) == (0, "done"), done.err
     assert_there(based, wanted)
     kept = f"comicpile__before_{done.document['run_id']}"
+    based.sql(f'ALTER DATABASE "{kept}" ALLOW_CONNECTIONS true', database="postgres")
     assert based.sql("SELECT count(*) FROM events", database=kept) == "0"
     assert based.sql("SELECT count(*) FROM users WHERE name = 'second'", database=kept) == "1"
 
@@ -135,7 +136,11 @@ def test_what_cannot_be_reached_is_refused_before_anything_starts(based: Stage, 
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("pattern", "is_after"),
-    [("run --rm -i --name rollback-*", False), ("run --detach --name rollback-*", True), ("exec -i * pg_restore -f /dev/null*", False)],
+    [
+        ("run --rm -i --name rollback-*", False),
+        ("run --detach --name rollback-*", True),
+        ("exec -i * pg_restore -f /dev/null*", False),
+    ],
     ids=["unpacking", "recovering", "dumping"],
 )
 def test_a_laptop_that_dies_leaves_the_live_database_whole_and_a_new_run_finishes(
