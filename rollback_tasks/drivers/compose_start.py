@@ -52,7 +52,7 @@ def show(container: Container, path: str) -> Command:
         container.id,
         path,
         effect=Effect.READ,
-        timeout=30,
+        timeout=60,
         ok_codes=frozenset(range(124)),
     )
 
@@ -72,4 +72,4 @@ for id in "$@"; do docker logs --tail 3 "$id" 2>&1 | tail -c 600; printf '\\0'; 
 
 def last_words(*ids: str) -> Command:
     """Return the command that prints the last lines of each container's log, each followed by a NUL."""
-    return script(_LAST_WORDS, *ids, effect=Effect.READ, timeout=30)
+    return script(_LAST_WORDS, *ids, effect=Effect.READ, timeout=60)

@@ -39,7 +39,7 @@ docker inspect --type container --format "$2" $ids
 
 def containers(project: str) -> Command:
     """Return the command that describes every container of a compose project, one JSON object a line."""
-    return script(_INSPECT, project, _FIELDS, effect=Effect.READ, timeout=30)
+    return script(_INSPECT, project, _FIELDS, effect=Effect.READ, timeout=60)
 
 
 def read_containers(text: str) -> tuple[Container, ...]:
@@ -85,7 +85,7 @@ docker image inspect --format '{{json .Config.Env}}' "$image" 2>/dev/null || ech
 
 def environment(container: str) -> Command:
     """Return the command that prints a container's variables, then those that its image already has."""
-    return script(_ENVIRONMENT, container, effect=Effect.READ, timeout=30)
+    return script(_ENVIRONMENT, container, effect=Effect.READ, timeout=60)
 
 
 def read_environment(text: str) -> tuple[tuple[str, Secret], ...]:

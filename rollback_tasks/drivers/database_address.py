@@ -25,7 +25,7 @@ elif [ -n "${POSTGRES_PASSWORD_FILE:-}" ]; then printf %s "$(cat "$POSTGRES_PASS
 def where(project: Project) -> Command:
     """Return the command that prints the networks, the port and the password of the database's container."""
     at = project.database_site
-    return script(_WHERE, at.project, at.service, effect=Effect.READ, timeout=30, place=at.place)
+    return script(_WHERE, at.project, at.service, effect=Effect.READ, timeout=60, place=at.place)
 
 
 def read(text: str, project: Project) -> DatabaseAddress:

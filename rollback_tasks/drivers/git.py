@@ -29,7 +29,7 @@ def state(folder: str) -> Command:
 
     The tool's own folder is left out: it appears while a run is planned. Exit code 4 where HEAD has no commit.
     """
-    return script(_STATE, effect=Effect.READ, cwd=folder, timeout=30)
+    return script(_STATE, effect=Effect.READ, cwd=folder, timeout=60)
 
 
 def read_state(answer: bytes) -> GitFacts:

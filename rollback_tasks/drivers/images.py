@@ -24,7 +24,7 @@ def listing() -> Command:
             "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}",
         ),
         effect=Effect.READ,
-        timeout=30,
+        timeout=60,
     )
 
 
@@ -92,7 +92,7 @@ done
 def tag(names: Mapping[str, str]) -> Command:
     """Return the command that makes each key of ``names`` a name of the image that its value names."""
     words = [word for name, image in sorted(names.items()) for word in (image, name)]
-    return script(_TAG, *words, effect=Effect.WRITE, timeout=30)
+    return script(_TAG, *words, effect=Effect.WRITE, timeout=60)
 
 
 # Only the name goes, and only while another name (the pin) keeps the image.
@@ -115,7 +115,7 @@ done
 def retag(names: Mapping[str, str], absent: Collection[str]) -> Command:
     """Return the command that does as ``tag``, and takes the names ``absent`` away from their images."""
     words = [word for name, image in sorted(names.items()) for word in (image, name)]
-    return script(_RETAG, str(len(names)), *words, *sorted(absent), effect=Effect.WRITE, timeout=30)
+    return script(_RETAG, str(len(names)), *words, *sorted(absent), effect=Effect.WRITE, timeout=60)
 
 
 _MEANS = """\
@@ -131,7 +131,7 @@ done
 def mean(names: Mapping[str, str]) -> Command:
     """Return the check that each key of ``names`` is the image that its value names; both must exist."""
     words = [word for name, image in sorted(names.items()) for word in (name, image)]
-    return script(_MEANS, *words, effect=Effect.READ, timeout=30)
+    return script(_MEANS, *words, effect=Effect.READ, timeout=60)
 
 
 def build_problem(build: Mapping[str, Any], folder: str) -> str:

@@ -65,7 +65,7 @@ def survey(folder: str, backup_folder: str, files: Sequence[str] = ()) -> Comman
     """
     paths = [posixpath.join(folder, file) for file in files]
     beside = posixpath.dirname(paths[0]) if paths else folder
-    return script(_SURVEY, folder, backup_folder, beside, *paths, effect=Effect.READ, timeout=30)
+    return script(_SURVEY, folder, backup_folder, beside, *paths, effect=Effect.READ, timeout=60)
 
 
 def read_survey(text: str) -> Survey:

@@ -133,14 +133,14 @@ docker exec "$db" sh -c 'df -Pk -- "${PGDATA:-/var/lib/postgresql/data}" 2>/dev/
 
 def facts(project: Project) -> Command:
     """Return the command that describes the live database as one JSON object."""
-    return sql(project, _FACTS, effect=Effect.READ, timeout=30, ok_codes=frozenset(range(124)))
+    return sql(project, _FACTS, effect=Effect.READ, timeout=60, ok_codes=frozenset(range(124)))
 
 
 def free_space(project: Project) -> Command:
     """Return the command that prints the KiB free where the data directory lies."""
     at = project.database_site
     every = frozenset(range(124))
-    return script(_FREE, at.project, at.service, effect=Effect.READ, timeout=30, ok_codes=every, place=at.place)
+    return script(_FREE, at.project, at.service, effect=Effect.READ, timeout=60, ok_codes=every, place=at.place)
 
 
 def read_facts(text: str, free_kib: str, container: str) -> DatabaseFacts:
