@@ -173,7 +173,7 @@ class Fleet:
 
     def remove(self) -> None:
         """Remove containers, volumes and the network."""
-        self._engine.script(_REMOVE, self._label, effect=Effect.DESTROY, timeout=120.0)
+        self._engine.script(_REMOVE, self._label, effect=Effect.DESTROY, timeout=600.0)
 
     def pause(self, name: str) -> None:
         """Freeze every process of a host: it hangs, and its network stays silent."""

@@ -384,6 +384,10 @@ class Laptop:
             process.kill()
             out, err = process.communicate()
             raise AssertionError(f"inv {' '.join(words)} did not end within {timeout} s\n{out}\n{err}") from None
+        except BaseException:
+            process.kill()  # a test that is given up leaves nobody behind who acts on its hosts
+            process.communicate()
+            raise
         return Ended(code=process.returncode, out=out, err=err)
 
     def change(self, change: Callable[[dict[str, Any]], object]) -> None:
