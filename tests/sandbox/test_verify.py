@@ -171,7 +171,7 @@ except psycopg.OperationalError:
     time.sleep(60)
 """
     app = plugin_host.root(f"docker ps -q -f {APP_LABEL}").strip()
-    plugin_host.root('docker exec -d "$1" python -c "$2"', app, greedy)
+    plugin_host.root('docker exec -d "$1" python3 -c "$2"', app, greedy)
 
     def full() -> bool:
         body = (
