@@ -74,6 +74,7 @@ class PsqlDatabase:
             raise StepFailed(
                 f"database {self._project.database}: {says.removeprefix('psql: error: ')}",
                 details="the session ended" if done.exit_code == _NO_SESSION else "",
+                hint=f"`inv db.connections --host {self._host.name}` says who holds the connections.",
                 host=self._host.name,
             )
         return Completed(0, done.stdout, errors_of(done.error_text).encode(), done.seconds)
