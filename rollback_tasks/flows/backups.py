@@ -31,7 +31,8 @@ def create(request: RollbackRequest, configs: Sequence[HostConfig], world: World
         if share is not None and not share.leads:
             return _shared(session, share)
         current = target.current_release(session.facts, session.project)
-        return backups.creation(request.run_id, session.project, session.settings, session.facts, current)
+        services = session.gathered.services
+        return backups.creation(request.run_id, session.project, session.settings, session.facts, current, services)
 
     return run(request, configs, world, Procedure(plan=plan, asks="Back up"))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
+from rollback_tasks.drivers.compose import Service
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Blocker, HostPlan, Step
 from rollback_tasks.model.project import Project
@@ -18,8 +20,18 @@ from rollback_tasks.steps.push_backup import PushBackup
 from rollback_tasks.steps.verify_backup import VerifyBackup
 
 
-def creation(run_id: str, project: Project, settings: Settings, facts: HostFacts, current: Release) -> HostPlan:
-    """Return the plan that dumps, copies off the host and proves, while the application goes on serving."""
+def creation(
+    run_id: str,
+    project: Project,
+    settings: Settings,
+    facts: HostFacts,
+    current: Release,
+    services: Mapping[str, Service] = MappingProxyType({}),
+) -> HostPlan:
+    """Return the plan that dumps, copies off the host and proves, while the application goes on serving.
+
+    :param services: of the compose file as it lies in the work tree.
+    """
     blockers = tuple(_blockers(facts, project))
     name = project.backup_name(run_id)
     steps: tuple[Step, ...] = ()
@@ -44,7 +56,7 @@ def creation(run_id: str, project: Project, settings: Settings, facts: HostFacts
         current=current,
         steps=steps,
         blockers=blockers,
-        warnings=tuple(_warnings(facts)),
+        warnings=(*_warnings(facts), *guards.in_builds(facts, project, services)),
         database=project.database,
         does="back the database up",
     )

@@ -111,12 +111,7 @@ def warnings(
     if facts.git.dirty:
         shown = ", ".join(facts.git.dirty[:5]) + (" ..." if len(facts.git.dirty) > 5 else "")
         yield f"uncommitted changes in the work tree are saved first: {shown}"
-    contexts = {str(service.build.get("context", "")).rstrip("/") for service in now.values() if service.build}
-    if facts.is_in_builds and project.folder in contexts:
-        yield (
-            f"a build in {project.folder} can copy the backups in .rollback into an image (`COPY . .`): "
-            "add a line .rollback to its .dockerignore"
-        )
+    yield from in_builds(facts, project, now)
     before, after = now.get(project.db_service), then.get(project.db_service)
     if before and after and before.image != after.image:
         yield f"the database's image differs ({before.image}, then {after.image}); the database service is left alone"
@@ -130,6 +125,16 @@ def warnings(
         yield f"the host's clock is {abs(facts.clock_skew):.0f} s {'ahead' if facts.clock_skew > 0 else 'behind'}"
     if not facts.is_healthy:
         yield f"the application is not healthy now: {facts.health_detail}"
+
+
+def in_builds(facts: HostFacts, project: Project, services: Mapping[str, Service]) -> Iterator[str]:
+    """Yield a sentence where an image that is built from the checkout may get the backups."""
+    contexts = {str(service.build.get("context", "")).rstrip("/") for service in services.values() if service.build}
+    if facts.is_in_builds and project.folder in contexts:
+        yield (
+            f"a build in {project.folder} can copy the backups in .rollback into an image (`COPY . .`): "
+            "add a line .rollback to its .dockerignore"
+        )
 
 
 def strangers(facts: HostFacts, project: Project, what: str) -> Iterator[str]:

@@ -64,7 +64,7 @@ def emergency(
 ) -> tuple[Step, ...]:
     """Return the steps that back up what is live, off the host and proven, before anything of it is put aside."""
     assert facts.database is not None
-    size, name, local = facts.database.size_bytes, f"{project.database}-{run_id}", settings.local_backups
+    size, name, local = facts.database.size_bytes, project.backup_name(run_id), settings.local_backups
     return (
         BackupDatabase(project_=project, run_id=run_id, name=name, commit=current.commit, size_bytes=size),
         PullBackup(project_=project, name=name, local_folder=local),
