@@ -39,7 +39,8 @@ def error_fields(error: RollbackError | None) -> dict[str, Any]:
     return {"error": None if error is None else error.brief, "next": error.hint or None if error else None}
 
 
-def _release(release: Release) -> dict[str, Any]:
+def release_fields(release: Release) -> dict[str, Any]:
+    """Return a release for programs."""
     return {
         "id": release.id,
         "names": list(release.names),
@@ -78,8 +79,8 @@ def releases(found: Sequence[HostReleases]) -> Answer:
         hosts.append(
             {
                 "host": host.host,
-                "current": _release(host.current) if host.current else None,
-                "releases": [_release(release) for release in reversed(host.releases)],
+                "current": release_fields(host.current) if host.current else None,
+                "releases": [release_fields(release) for release in reversed(host.releases)],
                 "damaged_lines": host.damaged,
                 **error_fields(host.error),
             }
@@ -134,7 +135,7 @@ def status(found: Sequence[Inspected]) -> Answer:
                 "host": host.host,
                 "healthy": facts.is_healthy,
                 "health": facts.health_detail,
-                "current": _release(current),
+                "current": release_fields(current),
                 "branch": facts.git.branch,
                 "dirty": list(facts.git.dirty),
                 "containers": [

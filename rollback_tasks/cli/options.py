@@ -127,7 +127,7 @@ def shared_flags(shape: Shape) -> tuple[Flag, ...]:
 
 def spelled(name: str) -> str:
     """Given a parameter's name, return the flag as it is typed."""
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")  # `from_` is typed --from: one word is Python's own
 
 
 def given(text: str | None) -> str | None:

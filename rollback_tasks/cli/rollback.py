@@ -111,6 +111,19 @@ def pitr(context: Context, options: Options, *, time: str | None = None, restore
     return flow.pitr(wired.request(options), wired.configs, wired.world, wanted=wanted, assumed=assumed)
 
 
+@rollback_task("rollback.git", help={"to": "release, tag, branch or commit to go to (default: the last good release)"})
+def git(context: Context, options: Options, *, to: str | None = None) -> RunReport:
+    """Switch the checkout alone to a release; containers and database stay as they are
+
+    The work tree is saved first, with a safety branch; HEAD is detached, so no branch is moved.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import git_checkout
+
+    wired = wire(options)
+    return git_checkout.back(wired.request(options, to=to), wired.configs, wired.world)
+
+
 @rollback_task("rollback.abort")
 def abort(context: Context, options: Options) -> RunReport:
     """Put hosts back to what they were before a run that was left unfinished
@@ -137,4 +150,4 @@ def resume(context: Context, options: Options) -> RunReport:
     return flow.resume(wired.request(options), wired.configs, wired.world)
 
 
-ns = collection("rollback", full, plan, restore, pitr, *CONTAINERS, resume, abort, *RUNS)
+ns = collection("rollback", full, plan, restore, pitr, *CONTAINERS, git, resume, abort, *RUNS)

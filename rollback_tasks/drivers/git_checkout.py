@@ -118,8 +118,11 @@ _PUT_BACK = (
     GIT
     + _UNHIDE
     + """\
-run=$1 commit=$2 branch=$3
+run=$1 commit=$2 branch=$3 moved=$4
 git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null || exit 0
+if [ -n "$moved" ] && [ -n "$branch" ] && [ "$(git rev-parse -q --verify "refs/heads/$branch")" = "$moved" ]; then
+  git update-ref -m "rollback $run put back" "refs/heads/$branch" "$commit" "$moved" || exit 1
+fi
 rm -f "$(git rev-parse --git-path index.lock)"
 unhide || exit 1
 mask=$(git cat-file commit "refs/rollback/$run/worktree" | sed -n 's/^umask //p')
@@ -152,9 +155,67 @@ fi
 )
 
 
-def put_back(folder: str, run_id: str, commit: str, branch: str | None) -> Command:
-    """Return the command that makes HEAD, index and work tree what ``save`` saw. Safe at any time and twice."""
-    return script(_PUT_BACK, run_id, commit, branch or "", effect=Effect.DESTROY, cwd=folder, timeout=300)
+def put_back(folder: str, run_id: str, commit: str, branch: str | None, *, moved_to: str = "") -> Command:
+    """Return the command that makes HEAD, index and work tree what ``save`` saw. Safe at any time and twice.
+
+    :param moved_to: the commit that the run moved ``branch`` to; where the branch is still there, it goes back as well.
+    """
+    return script(_PUT_BACK, run_id, commit, branch or "", moved_to, effect=Effect.DESTROY, cwd=folder, timeout=300)
+
+
+# The branch of $2 goes to the commit $1 (from $3, where it is moved), and HEAD onto it; without a branch HEAD is moved
+# alone. The work tree is what it has to be already.
+_HEAD_TO = """\
+after=$1 onto=$2 from=$3 run=$4
+if [ -z "$onto" ]; then
+  git update-ref --no-deref -m "rollback $run" HEAD "$after" || exit 1
+else
+  if [ "$(git rev-parse -q --verify "refs/heads/$onto")" != "$after" ]; then
+    git update-ref -m "rollback $run" "refs/heads/$onto" "$after" "$from" || exit 1
+  fi
+  git symbolic-ref -m "rollback $run" HEAD "refs/heads/$onto" || exit 1
+fi
+"""
+
+_SWITCH_TO = _SWITCH.rstrip("\n") + " || exit 1\n" + _HEAD_TO
+
+_POINT_TO = GIT + _HEAD_TO
+
+# Changes of the work tree stay; git refuses, before it touches anything, where one lies in a file that has to change.
+_MERGE_TO = (
+    GIT
+    + """\
+cd -- "$(git rev-parse --show-toplevel)" || exit 1
+git update-index -q --refresh >/dev/null
+git read-tree -m -u HEAD "$1" || exit 1
+"""
+    + _HEAD_TO
+)
+
+_WAYS = {"switch": _SWITCH_TO, "point": _POINT_TO, "merge": _MERGE_TO}
+
+
+def move(folder: str, run_id: str, way: str, *, before: str, after: str, onto: str) -> Command:
+    """Return the command that takes the checkout from one commit to another.
+
+    :param way: ``switch`` makes every tracked file what ``after`` has; ``merge`` brings what differs and keeps the
+        changes of the work tree; ``point`` moves HEAD and branch and leaves index and work tree alone.
+    :param onto: the branch that HEAD is on afterwards, at ``before`` or ``after`` now; empty = on none.
+    """
+    return script(_WAYS[way], after, onto, before, run_id, effect=Effect.DESTROY, cwd=folder, timeout=300)
+
+
+def stands_at(folder: str, commit: str, branch: str) -> Command:
+    """Return the check that HEAD is ``commit``, by way of ``branch``; empty = detached."""
+    return script(
+        GIT
+        + '[ "$(git rev-parse HEAD)" = "$1" ] && [ "$(git symbolic-ref -q HEAD)" = "${2:+refs/heads/}$2" ] || '
+        + '{ echo "HEAD is elsewhere" >&2; exit 1; }',
+        commit,
+        branch,
+        effect=Effect.READ,
+        cwd=folder,
+    )
 
 
 def is_at(folder: str, commit: str) -> Command:

@@ -195,3 +195,60 @@ def _arguments(said: object) -> dict[str, str]:
     else:
         return {}
     return {key: value.replace("$$", "$") for key, value in pairs.items()}
+
+
+# An image that runs, or that a container was made from, is never taken: docker refuses it, and so does this.
+_UNPIN = """\
+while [ "$#" -gt 0 ]; do
+  have=$(docker image inspect --format '{{.Id}}' "$1" 2>/dev/null) || { shift 2; continue; }
+  [ "$have" = "$2" ] || { echo "$1 is $have, not $2" >&2; exit 1; }
+  [ -z "$(docker ps --all --quiet --filter "ancestor=$2")" ] || { echo "a container uses $1" >&2; exit 1; }
+  docker rmi --no-prune "$1" >/dev/null || exit 1
+  shift 2
+done
+"""
+
+_ARE_UNPINNED = """\
+for name; do
+  if docker image inspect "$name" >/dev/null 2>&1; then echo "$name is still there" >&2; exit 1; fi
+done
+"""
+
+_REPIN = """\
+while [ "$#" -gt 0 ]; do
+  if docker image inspect "$2" >/dev/null 2>&1; then docker tag "$2" "$1" || exit 1; fi
+  shift 2
+done
+"""
+
+
+# Of the containers of all projects, and of what the last run that can be undone would need.
+_NEEDED = """\
+docker ps --all --quiet | xargs -r docker inspect --format '{{.Image}}' || exit 1
+last=
+for undo in "$1"/runs/*/undo; do [ ! -e "$undo/../committed" ] || last=$undo; done
+[ -z "$last" ] || cat "$last"/*.sh 2>/dev/null | grep -oE 'sha256:[0-9a-f]{64}|rollback-keep/[a-z0-9:.-]+'
+exit 0
+"""
+
+
+def needed(state_folder: str) -> Command:
+    """Return the command that prints, one a line, the images that must stay: ids, and names of ours."""
+    return script(_NEEDED, state_folder, effect=Effect.READ, timeout=60)
+
+
+def unpin(pins: Mapping[str, str]) -> Command:
+    """Return the command that takes the names ``pins`` away from their images; one that has no other name goes."""
+    words = [word for name, image in sorted(pins.items()) for word in (name, image)]
+    return script(_UNPIN, *words, effect=Effect.DESTROY, timeout=300)
+
+
+def are_unpinned(pins: Collection[str]) -> Command:
+    """Return the check that none of the names is there."""
+    return script(_ARE_UNPINNED, *sorted(pins), effect=Effect.READ, timeout=60)
+
+
+def repin(pins: Mapping[str, str]) -> Command:
+    """Return the command that gives the names ``pins`` back to those images that are still there."""
+    words = [word for name, image in sorted(pins.items()) for word in (name, image)]
+    return script(_REPIN, *words, effect=Effect.WRITE, timeout=60)

@@ -48,6 +48,54 @@ def listed(configs: Sequence[HostConfig], world: World) -> list[HostReleases]:
     return [found.get(c.name) or HostReleases(host=c.name, error=errors[c.name]) for c in configs]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRelease:
+    """One release as one host knows it.
+
+    :param release: None where it was never recorded there.
+    :param missing: services whose image of that release is no longer on the host.
+    """
+
+    host: str
+    name: str
+    release: Release | None = None
+    is_running: bool = False
+    missing: tuple[str, ...] = ()
+    error: RollbackError | None = None
+
+
+def shown(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> list[HostRelease]:
+    """Return what every host knows of the release that ``request.to`` names, or of the one that runs. Where a commit
+    was recorded more than once, the last time counts.
+
+    :raises UsageError: the name means nothing on a host, and is no whole id.
+    """
+    sessions, errors = open_all(configs, world, to=request.to)
+    try:
+        found = {session.config.name: _shown(session, request.to) for session in sessions}
+    finally:
+        close_all(sessions)
+    return [found.get(c.name) or HostRelease(host=c.name, name="", error=errors[c.name]) for c in configs]
+
+
+def _shown(session: Session, name: str | None) -> HostRelease:
+    facts, current = session.facts, target.current_release(session.facts, session.project)
+    release: Release | None = current
+    if name is not None:
+        matching = target.matching(facts, name, session.gathered.resolved)
+        release = matching[-1] if matching else None
+        if release is None and session.gathered.resolved is None and not target.is_whole_name(name):
+            _meant(session, name, current)
+    missing = [service for service, image in (release.images if release else {}).items() if image not in facts.images]
+    return HostRelease(
+        host=facts.host,
+        name=name or current.label,
+        release=release,
+        is_running=release is not None and release.id == current.id,
+        missing=tuple(missing),
+    )
+
+
 def mark(
     request: RollbackRequest,
     configs: Sequence[HostConfig],

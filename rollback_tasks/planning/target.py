@@ -93,9 +93,8 @@ def _named(facts: HostFacts, to: str, resolved: str | None) -> Choice:
     for release in reversed(facts.ledger):
         if to in (release.id, *release.names):
             return Choice(release=release)
-    digest = to.removeprefix("sha256:").lower()
-    if len(digest) >= 12 and set(digest) <= set("0123456789abcdef"):
-        wanted = f"sha256:{digest}"
+    if _is_digest(to):
+        wanted = f"sha256:{to.removeprefix('sha256:').lower()}"
         owners = [
             r for r in facts.ledger if not r.mixed and any(image.startswith(wanted) for image in r.images.values())
         ]
@@ -116,6 +115,31 @@ def _named(facts: HostFacts, to: str, resolved: str | None) -> Choice:
         + f"`inv release.list --host {facts.host}` shows what is recorded.",
         is_unknown=True,
     )
+
+
+def matching(facts: HostFacts, name: str, resolved: str | None) -> tuple[Release, ...]:
+    """Return every recorded release that ``name`` means, in the order in which each was last deployed.
+
+    :param resolved: the commit that git takes ``name`` for; None where it knows none.
+    """
+    digest = f"sha256:{name.removeprefix('sha256:').lower()}" if _is_digest(name) else None
+    return tuple(
+        release
+        for release in facts.ledger
+        if name in (release.id, *release.names)
+        or (not release.mixed and release.commit in (name, resolved))
+        or (not release.mixed and digest is not None and any(i.startswith(digest) for i in release.images.values()))
+    )
+
+
+def _is_digest(name: str) -> bool:
+    digits = name.removeprefix("sha256:").lower()
+    return len(digits) >= 12 and set(digits) <= set("0123456789abcdef")
+
+
+def is_whole_name(name: str) -> bool:
+    """True for a whole commit or image id: it means one thing, also to a host that never met it."""
+    return _is_digest(name) and len(name.removeprefix("sha256:")) in (40, 64)
 
 
 def is_same(left: Release, right: Release, images: Mapping[str, str]) -> bool:

@@ -21,13 +21,19 @@ from rollback_tasks.steps.base import BaseStep
 from rollback_tasks.steps.checkout_files import CheckoutFiles
 from rollback_tasks.steps.checkout_release import CheckoutRelease
 from rollback_tasks.steps.copy_database import CopyDatabase
+from rollback_tasks.steps.create_branch import CreateBranch
+from rollback_tasks.steps.create_tag import CreateTag
 from rollback_tasks.steps.downgrade_schema import DowngradeSchema
+from rollback_tasks.steps.drop_pins import DropPins
+from rollback_tasks.steps.make_reverts import MakeReverts
 from rollback_tasks.steps.meet_others import MeetOthers
+from rollback_tasks.steps.move_checkout import MoveCheckout
 from rollback_tasks.steps.prepare_images import PrepareImages
 from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
 from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
 from rollback_tasks.steps.pull_backup import PullBackup
 from rollback_tasks.steps.push_backup import PushBackup
+from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.record_release import RecordRelease
 from rollback_tasks.steps.recover_beside import DropRecovery, DumpRecovered, RecoverBeside
 from rollback_tasks.steps.rehearse_downgrade import RehearseDowngrade
@@ -53,18 +59,25 @@ KINDS: Mapping[str, type[BaseStep]] = {
         CheckoutFiles,
         CheckoutRelease,
         CopyDatabase,
+        CreateBranch,
+        CreateTag,
         DowngradeSchema,
         DropRecovery,
         DropScratch,
         DumpRecovered,
+        DropPins,
+        DropScratch,
+        MakeReverts,
         MeetOthers,
         NoteServed,
+        MoveCheckout,
         PrepareImages,
         ProveBackup,
         PruneBackups,
         PruneCopies,
         PullBackup,
         PushBackup,
+        PushRef,
         RecordRelease,
         RecoverBeside,
         RehearseDowngrade,

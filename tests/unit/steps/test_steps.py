@@ -36,6 +36,7 @@ from tests.builders import (
     some_services,
     some_settings,
 )
+from tests.unit.steps import test_git_steps as of_git
 from tests.unit.steps import test_partial
 from tests.unit.steps import test_recovery_steps as recovery
 from tests.unit.steps import test_restore_steps as restore
@@ -105,7 +106,7 @@ STEPS: dict[str, Step] = (
         )
     }
 )
-OTHERS = (restore.STEPS, test_partial.STEPS, recovery.STEPS)
+OTHERS = (restore.STEPS, test_partial.STEPS, recovery.STEPS, of_git.STEPS)
 
 
 @pytest.mark.parametrize("name", PLANS)
