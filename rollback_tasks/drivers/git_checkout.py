@@ -87,6 +87,11 @@ def save(folder: str, run_id: str, target: str) -> Command:
     return script(_SAVE, run_id, target, effect=Effect.WRITE, cwd=folder, timeout=300)
 
 
+def saved_tree(run_id: str) -> str:
+    """Return the name of the commit that holds the work tree as ``save`` saw it."""
+    return f"refs/rollback/{run_id}/worktree"
+
+
 def is_saved(folder: str, run_id: str) -> Command:
     """Return the check that ``save`` was done."""
     return script(GIT + 'git rev-parse -q --verify "refs/rollback/$1/worktree"', run_id, effect=Effect.READ, cwd=folder)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.drivers import git, postgres, scratch
+from rollback_tasks.drivers import git, git_checkout, postgres, scratch
 from rollback_tasks.errors import Declined, PlanRefused, RollbackError, UsageError
 from rollback_tasks.execution import lock, runs
 from rollback_tasks.execution.runs import PastRun, RunState
@@ -82,6 +82,7 @@ class _Redo:
         self.reports: dict[str, HostReport] = {name: untouched(name, error) for name, error in errors.items()}
         self.plans: dict[str, HostPlan] = {}
         self.past: dict[str, PastRun] = {}
+        self.moving: dict[str, bool] = {}
         for name, session in self.sessions.items():
             try:
                 self._plan(session, run_id)
@@ -117,7 +118,9 @@ class _Redo:
             found=found,
             lost=lost,
             database=project.database,
+            saved_as=self.request.run_id,
         )
+        self.moving[name] = decisions.moves_checkout(steps)
 
     def _missing(self, session: Session) -> tuple[str, ...]:
         """Return the hosts that share this one's database and were not named."""
@@ -196,7 +199,15 @@ class _Redo:
                 if owner is None or owner.run_id != run_id or host.name == session.config.name:
                     raise
             host.run(git.exclude(project.folder, ".rollback/"))
-        still_fits(session, look_again(session.config, session.host, self.world))
+        try:
+            still_fits(session, look_again(session.config, session.host, self.world))
+            if self.moving[session.config.name]:
+                # What was changed since is no part of the run that goes: it must not go with it.
+                was = git_checkout.saved_tree(run_id)
+                session.host.run(git_checkout.save(session.project.folder, self.request.run_id, was))
+        except BaseException:
+            performing.unlock(session, run_id, self.world)
+            raise
 
     def _take_back(self, name: str, *, leads: bool) -> None:
         session, plan, run = self.sessions[name], self.plans[name], self.past[name]

@@ -23,10 +23,10 @@ def blockers(facts: HostFacts, current: Release, said: Mapping[str, Any], missin
             f"{' and '.join(changed)} changed since that run: taking it back would take that away too",
             f"`inv rollback.plan --host {facts.host}` shows the way to an earlier release instead.",
         )
-    if facts.git.dirty:
+    if facts.git.unmerged:
         yield Blocker(
-            f"the checkout has changes that are not committed: {', '.join(facts.git.dirty[:5])}",
-            "commit them on a branch, or stash them, then run this again.",
+            f"the checkout holds an unfinished merge: {', '.join(facts.git.unmerged[:5])}",
+            f"finish it or take it back (`git merge --abort` on {facts.host}), then run this again.",
         )
     if missing:
         named = ",".join([facts.host, *missing])
@@ -60,6 +60,11 @@ def costs(live: Mapping[str, int], then: Mapping[str, int], kept_as: str) -> tup
     return (f"{rows} are not in the database that comes back; they stay in {kept_as}",)
 
 
+def moves_checkout(steps: tuple[Step, ...]) -> bool:
+    """True where the run moved the work tree, and taking it back does so again."""
+    return any(step.kind == "save_checkout" for step in steps)
+
+
 def plan(
     facts: HostFacts,
     current: Release,
@@ -70,9 +75,11 @@ def plan(
     found: tuple[Blocker, ...],
     lost: tuple[str, ...],
     database: str,
+    saved_as: str,
 ) -> HostPlan:
     """Return the plan that takes a finished run back.
 
+    :param saved_as: the run that changes of the work tree are saved under before it moves.
     :param said: the run's plan as it was written down, ``steps`` its steps.
     :param found: why it cannot be; ``lost`` what it costs.
     """
@@ -81,6 +88,10 @@ def plan(
     warnings = [f"{reason} (cannot be taken back)" for reason in irreversible(steps)]
     if back and any(each.of == "copy_database" for each in back):
         warnings.append("what was changed in rows that both databases have goes back too")
+    if facts.git.dirty and moves_checkout(steps):
+        shown = ", ".join(facts.git.dirty[:5]) + (" ..." if len(facts.git.dirty) > 5 else "")
+        where = f"refs/rollback/{saved_as}/worktree"
+        warnings.append(f"changes in the work tree are saved as commit {where}, and untracked files stay: {shown}")
     return HostPlan(
         host=facts.host,
         current=current,

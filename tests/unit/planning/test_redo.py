@@ -46,9 +46,9 @@ def test_a_run_is_taken_back_only_while_the_host_is_as_it_left_it(
     assert [blocker.brief.partition(" changed")[0] for blocker in found] == ([told] if told else [])
 
 
-def test_changes_that_nobody_saved_block_it() -> None:
+def test_an_unfinished_merge_blocks_it() -> None:
     facts = some_facts(3)
-    facts = replace(facts, git=replace(facts.git, dirty=("a b.txt",)))
+    facts = replace(facts, git=replace(facts.git, dirty=("a b.txt",), unmerged=("a b.txt",)))
     (blocker,) = redo.blockers(facts, current_release(facts, a_project()), {}, ())
     assert "a b.txt" in blocker.brief
 
@@ -76,8 +76,9 @@ def test_the_bill_names_rows_that_only_the_present_database_has(
     assert told == ((wanted,) if expected else ())
 
 
-def planned(*steps: Any, found: tuple[Blocker, ...] = ()) -> HostPlan:
+def planned(*steps: Any, found: tuple[Blocker, ...] = (), dirty: tuple[str, ...] = ()) -> HostPlan:
     facts = some_facts(3)
+    facts = replace(facts, git=replace(facts.git, dirty=dirty))
     return redo.plan(
         facts,
         current_release(facts, a_project()),
@@ -87,6 +88,7 @@ def planned(*steps: Any, found: tuple[Blocker, ...] = ()) -> HostPlan:
         found=found,
         lost=(),
         database="comicpile",
+        saved_as="later",
     )
 
 
@@ -111,3 +113,10 @@ def test_a_run_without_anything_to_take_back_is_a_noop() -> None:
 def test_a_blocked_plan_has_no_steps() -> None:
     plan = planned(STOPPED, found=(Blocker("no"),))
     assert (plan.steps, plan.is_noop) == ((), False)
+
+
+def test_changes_made_since_are_saved_where_the_checkout_moves() -> None:
+    told = "changes in the work tree are saved as commit refs/rollback/later/worktree, and untracked files stay: a b"
+    assert told in planned(SAVED, STOPPED, dirty=("a b",)).warnings
+    assert told not in planned(STOPPED, dirty=("a b",)).warnings
+    assert told not in planned(SAVED, STOPPED).warnings
