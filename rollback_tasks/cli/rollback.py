@@ -13,6 +13,7 @@ from rollback_tasks.cli.task import collection, rollback_task
 from rollback_tasks.errors import UsageError
 from rollback_tasks.model.outcome import RunReport
 
+_SKIP_PROOF = "what is live is too broken for its backup to be proven by a restore: the dump is read back only"
 _HELP = {
     "to": "release to go back to: id in the ledger, tag, commit or image id (default: the last good one)",
     "accept_data_loss": "tables or table.columns that may be lost, as the plan names them; may be given again",
@@ -49,12 +50,37 @@ def plan(
 
 
 @rollback_task(
+    "rollback.database",
+    shape=Shape.FLEET,
+    help={
+        "to": "revision, part of one, branch label, -N for N revisions down, or base",
+        "accept_data_loss": _HELP["accept_data_loss"],
+    },
+)
+def database(
+    context: Context, options: Options, *, to: str = "-1", accept_data_loss: tuple[str, ...] = ()
+) -> RunReport:
+    """Take the schema alone back, by alembic, with the image that is deployed
+
+    Backed up, proven and rehearsed first; the code stays, and where it cannot work on the older schema all is put back.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import downgrade as flow
+
+    if not to.strip():
+        raise UsageError("--to: was given an empty value", hint="`inv rollback.database --help` says what it takes.")
+    wired = wire(options)
+    return flow.downgrade(wired.request(options, accepted=accept_data_loss), wired.configs, wired.world, to=to)
+
+
+@rollback_task(
     "rollback.restore",
     shape=Shape.FLEET,
     help={
         "backup": "its name, as backup.list shows it, or 'latest' for the newest proven one",
         "with_release": "take code, images and compose file back to this release in the same downtime",
         "accept_data_loss": "tables whose newer rows may leave the live database, as the plan names them",
+        "skip_proof": _SKIP_PROOF,
     },
 )
 def restore(
@@ -64,6 +90,7 @@ def restore(
     backup: str | None = None,
     with_release: str | None = None,
     accept_data_loss: tuple[str, ...] = (),
+    skip_proof: bool = False,
 ) -> RunReport:
     """Restore the database from a backup: beside the live one, compared, then swapped in
 
@@ -76,7 +103,53 @@ def restore(
         raise UsageError("--backup is needed: which one is restored", hint="`inv backup.list --host NAME` shows them.")
     wired = wire(options)
     request = wired.request(options, accepted=accept_data_loss)
-    return flow.restore(request, wired.configs, wired.world, backup=backup, release=with_release)
+    return flow.restore(request, wired.configs, wired.world, backup=backup, release=with_release, proves=not skip_proof)
+
+
+@rollback_task(
+    "rollback.table",
+    shape=Shape.FLEET,
+    help={
+        "table": "its name; schema.table outside public",
+        "backup": "its name, as backup.list shows it, or 'latest' for the newest proven one",
+        "replace": "rows that differ get the backup's values (default: they stay, and are counted)",
+        "delete": "rows that the backup does not have are deleted, unless others refer to them (default: they stay)",
+        "without_triggers": "the table's own triggers do not fire",
+        "skip_proof": _SKIP_PROOF,
+    },
+)
+def table(
+    context: Context,
+    options: Options,
+    *,
+    table: str | None = None,
+    backup: str | None = None,
+    replace: bool = False,
+    delete: bool = False,
+    without_triggers: bool = False,
+    skip_proof: bool = False,
+) -> RunReport:
+    """Put the rows of one table back from a backup, in one transaction, while the application serves
+
+    Missing rows are inserted; foreign keys both ways are checked before anything is committed. What is changed or
+    deleted is kept, so that it can be undone.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import table as flow
+    from rollback_tasks.planning.tables import TableWish
+
+    if table is None or backup is None:
+        missing = "--table" if table is None else "--backup"
+        raise UsageError(f"{missing} is needed", hint="`inv rollback.table --help` shows the flags.")
+    wired = wire(options)
+    wish = TableWish(
+        table=table.removeprefix("public."),
+        replaces=replace,
+        deletes=delete,
+        is_quiet=without_triggers,
+        proves=not skip_proof,
+    )
+    return flow.table(wired.request(options), wired.configs, wired.world, backup=backup, wish=wish)
 
 
 @rollback_task(
@@ -150,4 +223,4 @@ def resume(context: Context, options: Options) -> RunReport:
     return flow.resume(wired.request(options), wired.configs, wired.world)
 
 
-ns = collection("rollback", full, plan, restore, pitr, *CONTAINERS, git, resume, abort, *RUNS)
+ns = collection("rollback", full, plan, table, database, restore, pitr, *CONTAINERS, git, resume, abort, *RUNS)

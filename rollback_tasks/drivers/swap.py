@@ -10,7 +10,6 @@ from rollback_tasks.drivers.postgres import AWAIT_DB, PSQL, sql
 from rollback_tasks.drivers.scratch import (
     COPY_PROPERTIES,
     END_OWN,
-    OPEN,
     SETTINGS,
     copy_name,
     left_name,
@@ -84,7 +83,14 @@ commit;
 """
 )
 
-# psql stops at the first error; the second psql opens the live database again whatever happened.
+_OPEN = """\
+select format('alter database %I allow_connections true', datname) from pg_database
+where datname in (:'live', :'old', :'left') and not datallowconn
+\\gexec
+"""
+
+# psql stops at the first error; the second psql opens what was shut again whatever happened. What was put aside is open
+# as well: it is compared and looked into later.
 _RUN = (
     AWAIT_DB
     + """\
@@ -102,7 +108,7 @@ code=0
 printf '%s' "$body" | inside || code=$?
 inside <<'END' || code=1
 """
-    + OPEN
+    + _OPEN
     + """\
 END
 exit $code
@@ -132,7 +138,7 @@ def _run(project: Project, run_id: str, body: str, *, effect: Effect) -> Command
 
 def forward(project: Project, run_id: str) -> Command:
     """Return the command that gives the restored database the properties of the live one and its place; the old one is
-    kept, closed, as ``DB__before_RUN``. Does nothing where that was done."""
+    kept as ``DB__before_RUN``. Does nothing where that was done."""
     return _run(project, run_id, _FORWARD, effect=Effect.DESTROY)
 
 
@@ -150,7 +156,8 @@ def is_swapped(project: Project, run_id: str) -> Command:
     return sql(
         project,
         "select 1 / (count(*) filter (where datname = :'live' and datallowconn) = 1\n"
-        "  and count(*) filter (where datname = :'old') = 1 and count(*) filter (where datname = :'new') = 0)::int\n"
+        "  and count(*) filter (where datname = :'old' and datallowconn) = 1\n"
+        "  and count(*) filter (where datname = :'new') = 0)::int\n"
         "from pg_database \\g /dev/null",
         effect=Effect.READ,
         database=project.side_database,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from rollback_tasks.drivers import consistency, containers
+from rollback_tasks.drivers import consistency, containers, table_rows
 from rollback_tasks.errors import RollbackError
 from rollback_tasks.execution import lock
 from rollback_tasks.execution.executor import Executor
@@ -26,6 +26,7 @@ from rollback_tasks.model.plan import Gate, HostPlan
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.steps.await_healthy import gate
 from rollback_tasks.steps.codec import to_json
+from rollback_tasks.steps.merge_table import MergeTable
 
 
 def executor(
@@ -147,7 +148,7 @@ def report(
         downtime_seconds=None if performed.downtime is None else round(performed.downtime, 3),
         error=problem or None,
         hint=performed.hint or None,
-        warnings=_compared(session, plan_run(plan, request)) if is_done else (),
+        warnings=_said(session, plan, plan_run(plan, request)) if is_done else (),
     )
 
 
@@ -158,6 +159,17 @@ def _running(session: Session, plan: HostPlan) -> Mapping[str, str | None] | Non
     except RollbackError:
         return plan.end.running if plan.end else None
     return {c.service: c.image for c in found if c.service in session.project.app_services}
+
+
+def _said(session: Session, plan: HostPlan, run_id: str) -> tuple[str, ...]:
+    """Return what a run has to tell of the data: what it did to a table, what is less than it was."""
+    told: tuple[str, ...] = ()
+    if any(step.kind == MergeTable.kind for step in plan.steps):
+        try:
+            told = tuple(session.host.run(table_rows.told(session.project, run_id)).text.splitlines())
+        except RollbackError as error:
+            told = (f"what was done to the table cannot be told: {error.brief}",)
+    return (*told, *_compared(session, run_id))
 
 
 def _compared(session: Session, run_id: str) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ from functools import partial
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import backup as backups
-from rollback_tasks.drivers import postgres, swap
+from rollback_tasks.drivers import consistency, postgres, swap
+from rollback_tasks.drivers.postgres import sql
+from rollback_tasks.drivers.statements import as_script
 from rollback_tasks.errors import UsageError
 from rollback_tasks.execution import gather_target
 from rollback_tasks.flows import rollback
@@ -25,21 +27,36 @@ from rollback_tasks.planning import restore_sequence, restoring, target
 from rollback_tasks.planning.planner import plan_host, projected, start_state
 from rollback_tasks.planning.restoring import RestoreFacts
 from rollback_tasks.planning.sequence import Images, Share
+from rollback_tasks.shell import Effect
 
 
 def restore(
-    request: RollbackRequest, configs: Sequence[HostConfig], world: World, *, backup: str, release: str | None
+    request: RollbackRequest,
+    configs: Sequence[HostConfig],
+    world: World,
+    *,
+    backup: str,
+    release: str | None,
+    proves: bool = True,
 ) -> RunReport:
     """Restore the database of every host from the backup of that name. Raises as ``run``.
 
     :param release: code, images and compose file go back to it as well; None: they stay.
+    :param proves: False where what is live is too broken for its backup to be proven.
     """
-    plan = partial(plan_session, name=backup, with_release=release is not None)
+    plan = partial(plan_session, name=backup, with_release=release is not None, proves=proves)
     return run(replace(request, to=release), configs, world, Procedure(plan=plan, asks="Restore the database on"))
 
 
 def plan_session(
-    session: Session, request: RollbackRequest, world: World, share: Share | None, *, name: str, with_release: bool
+    session: Session,
+    request: RollbackRequest,
+    world: World,
+    share: Share | None,
+    *,
+    name: str,
+    with_release: bool,
+    proves: bool,
 ) -> HostPlan:
     """Return the plan of a host; only READ commands are run.
 
@@ -50,7 +67,9 @@ def plan_session(
     plan = HostPlan(host=facts.host, current=current, database=project.database, does="restore the database")
     chosen = restoring.choose(facts, name)
     if chosen is None:
-        is_here = world.laptop.read(f"{session.settings.local_backups}/{name}.manifest.json") is not None
+        is_here = (
+            world.laptop.read(f"{session.settings.local_backups}/{restoring.bare(name)}.manifest.json") is not None
+        )
         return replace(plan, blockers=(restoring.missing(facts, name, is_here=is_here),))
     if facts.database is None:
         return replace(plan, blockers=tuple(restoring.possible(facts, project, 0, RestoreFacts())))
@@ -63,7 +82,7 @@ def plan_session(
     if request.is_confirmed and not request.is_dry_run:
         blockers += restoring.unaccepted(restoring.lost(chosen.counts, found.counts), request.accepted_losses)
     if with_release:
-        plan = _with_release(plan, session, request, world, share, chosen)
+        plan = _with_release(plan, session, request, world, share, chosen, proves=proves)
     else:
         blockers += restoring.fit(facts, chosen.schema, found.deployed, flag="with-release")
         steps = restore_sequence.restoring(
@@ -74,6 +93,7 @@ def plan_session(
             source=source,
             settings=session.settings,
             share=share,
+            proves=proves,
             is_pulled=any(
                 session.gathered.services[s].is_pulled for s in project.app_services if s in session.gathered.services
             ),
@@ -89,7 +109,11 @@ def plan_session(
             **described(plan.target or current, schema=chosen.schema, images=plan.end.running if plan.end else None),
             "backup": chosen.name,
         },
-        warnings=(*plan.warnings, *restoring.warnings(facts, project, chosen)),
+        warnings=(
+            *plan.warnings,
+            *restoring.warnings(facts, project, chosen),
+            *restoring.broken(found, proves=proves),
+        ),
         blockers=(*plan.blockers, *blockers),
     )
     plan = rollback.with_all_writers(plan, session, world, share)
@@ -107,10 +131,14 @@ def look(session: Session, world: World, chosen: Backup | None) -> RestoreFacts:
             damage = answer.error_text.strip() or "its bytes are not those that its manifest tells"
             is_here = world.laptop.digest(f"{session.settings.local_backups}/{chosen.name}.dump") == chosen.sha256
     way = gather_target.look_at(host, project, facts, facts.git.commit)
+    asked = sql(project, as_script(consistency.FOREIGN_KEYS), effect=Effect.READ, timeout=1800)
+    keys = host.run(asked)
+    problems = consistency.read(keys.text, keys.error_text).problems
     return RestoreFacts(
         damage=damage,
         is_here=is_here,
         counts=postgres.read_counts(host.run(postgres.counts(project)).text),
+        broken=tuple(f"{problem.name}: {problem.says}" for problem in problems),
         obstacles=swap.read_obstacles(host.run(swap.obstacles(project)).text),
         deployed=None if way.problem else way.deployed_scripts,
     )
@@ -123,6 +151,8 @@ def _with_release(
     world: World,
     share: Share | None,
     chosen: Backup,
+    *,
+    proves: bool,
 ) -> HostPlan:
     """Return the plan that takes the code to a release and the database to the backup, in one downtime."""
     facts, project = session.facts, session.project
@@ -156,6 +186,7 @@ def _with_release(
         run_id=request.run_id,
         source=restore_sequence.of_backup(chosen),
         facts=facts,
+        proves=proves,
     )
     start = planned.start
     end = projected(start, steps) if start is not None else None

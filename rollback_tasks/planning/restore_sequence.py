@@ -60,14 +60,36 @@ def swap(project: Project, run_id: str, source: Source, facts: HostFacts) -> tup
 
 
 def emergency(
-    project: Project, run_id: str, facts: HostFacts, current: Release, settings: Settings
+    project: Project,
+    run_id: str,
+    facts: HostFacts,
+    current: Release,
+    settings: Settings,
+    *,
+    proves: bool = True,
 ) -> tuple[Step, ...]:
-    """Return the steps that back up what is live, off the host and proven, before anything of it is put aside."""
+    """Return the steps that back up what is live, off the host and proven, before anything of it is put aside.
+
+    :param proves: False where what is live is so broken that it cannot be restored: the dump is read back only.
+    """
     assert facts.database is not None
     size, name, local = facts.database.size_bytes, project.backup_name(run_id), settings.local_backups
-    return (
-        BackupDatabase(project_=project, run_id=run_id, name=name, commit=current.commit, size_bytes=size),
+    made = (
+        BackupDatabase(
+            project_=project,
+            run_id=run_id,
+            name=name,
+            commit=current.commit,
+            size_bytes=size,
+            host=facts.host,
+            images=current.images,
+        ),
         PullBackup(project_=project, name=name, local_folder=local),
+    )
+    if not proves:
+        return made
+    return (
+        *made,
         ProveBackup(project_=project, run_id=run_id, name=name, local_folder=local, size_bytes=size),
         DropScratch(project_=project, run_id=run_id),
     )
@@ -84,11 +106,13 @@ def restoring(
     share: Share | None = None,
     first: Sequence[Step] = (),
     is_pulled: bool = False,
+    proves: bool = True,
 ) -> tuple[Step, ...]:
     """Return the steps of a restore; the release stays.
 
     :param first: steps that make the dump of ``source``; they come after the emergency backup.
     :param is_pulled: the compose file asks for a pull, which is held back.
+    :param proves: as of ``emergency``.
     """
     leads = share is None or share.leads
     old = tuple(c for c in facts.containers if c.service in project.app_services)
@@ -98,7 +122,8 @@ def restoring(
 
     steps: list[Step] = [SaveEvidence(project_=project, run_id=run_id)]
     if leads:
-        steps += [*emergency(project, run_id, facts, current, settings), *first, *beside(project, run_id, source)]
+        steps += emergency(project, run_id, facts, current, settings, proves=proves)
+        steps += [*first, *beside(project, run_id, source)]
     steps += meet("prepared", is_down=False)
     steps.append(StopServices(project_=project, old=old, is_pulled=is_pulled))
     steps += meet("stopped", is_down=True)
@@ -132,9 +157,10 @@ def serving_again(
 
 
 def spliced(
-    steps: Sequence[Step], *, project: Project, run_id: str, source: Source, facts: HostFacts
+    steps: Sequence[Step], *, project: Project, run_id: str, source: Source, facts: HostFacts, proves: bool = True
 ) -> tuple[Step, ...]:
     """Return the steps of a rollback of code alone with those of a restore put in their places."""
+    steps = [step for step in steps if proves or not isinstance(step, ProveBackup)]
     return tuple(_spliced(steps, beside(project, run_id, source), swap(project, run_id, source, facts)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,9 @@ from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Backup, BackupLevel, Release, ReleaseStatus
 from rollback_tasks.planning import guards
 
+# Tables that hold nothing of the application: what earlier runs kept, and alembic's own.
+_OWN = re.compile(r"alembic_version\Z|rollback_\d{8}T\d{6}Z-")
+
 # What a restored database takes of its compressed dump, at least.
 _UNPACKED = 3
 
@@ -27,12 +31,14 @@ class RestoreFacts:
     :param damage: why the files of the backup are not what its manifest says; empty where they are.
     :param is_here: this machine has a whole copy of the backup.
     :param counts: exact rows of every live table.
+    :param broken: what is wrong with foreign keys of the live database, as sentences.
     :param deployed: the scripts of the release that runs.
     """
 
     damage: str = ""
     is_here: bool = False
     counts: Mapping[str, int] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()
     obstacles: Obstacles = field(default_factory=Obstacles)
     deployed: ScriptGraph | None = None
 
@@ -41,8 +47,12 @@ def choose(facts: HostFacts, name: str) -> Backup | None:
     """Return the backup that the operator means: by its name, by that of its file, or the ``latest`` proven one."""
     if name == "latest":
         return next((backup for backup in facts.backups if backup.level is BackupLevel.RESTORED), None)
-    wanted = name.rpartition("/")[2].removesuffix(".dump").removesuffix(".manifest.json")
-    return next((backup for backup in facts.backups if backup.name == wanted), None)
+    return next((backup for backup in facts.backups if backup.name == bare(name)), None)
+
+
+def bare(name: str) -> str:
+    """Return a backup's name where its file was named, here or there."""
+    return name.rpartition("/")[2].removesuffix(".dump").removesuffix(".manifest.json")
 
 
 def missing(facts: HostFacts, name: str, *, is_here: bool) -> Blocker:
@@ -51,7 +61,7 @@ def missing(facts: HostFacts, name: str, *, is_here: bool) -> Blocker:
     :param is_here: this machine has it.
     :raises UsageError: nobody has a backup of that name.
     """
-    host = facts.host
+    host, name = facts.host, bare(name)
     if is_here:
         return Blocker(
             f"backup {name} is only on this machine, not on {host}",
@@ -107,12 +117,7 @@ def possible(facts: HostFacts, project: Project, backup_size: int, found: Restor
             f"start it (`docker start` its container on {facts.host}), then plan again.",
         )
         return
-    yield from guards.room(facts, project, copies=1, least=backup_size * _UNPACKED)
-    if not found.obstacles.may_create:
-        yield Blocker(
-            f"role {project.database_user} may not make databases",
-            f"ALTER ROLE {project.database_user} CREATEDB, or set database.user to a superuser.",
-        )
+    yield from room(facts, project, backup_size, found)
     if database.prepared:
         yield Blocker(
             f"prepared transactions hold the database: {', '.join(database.prepared)}",
@@ -134,6 +139,16 @@ def possible(facts: HostFacts, project: Project, backup_size: int, found: Restor
             f"sessions of a superuser, which {project.database_user} may not end: "
             f"{'; '.join(found.obstacles.protected)}",
             "end them, then plan again.",
+        )
+
+
+def room(facts: HostFacts, project: Project, backup_size: int, found: RestoreFacts) -> Iterator[Blocker]:
+    """Yield every reason why a backup cannot be restored beside the live database."""
+    yield from guards.room(facts, project, copies=1, least=backup_size * _UNPACKED)
+    if not found.obstacles.may_create:
+        yield Blocker(
+            f"role {project.database_user} may not make databases",
+            f"ALTER ROLE {project.database_user} CREATEDB, or set database.user to a superuser.",
         )
 
 
@@ -172,7 +187,7 @@ def fitting(facts: HostFacts, schema: tuple[str, ...]) -> Release | None:
 
 def lost(backup: Mapping[str, int], live: Mapping[str, int]) -> dict[str, int]:
     """Return the tables that have more rows now than in the backup, and how many more."""
-    more = {name: rows - backup.get(name, 0) for name, rows in live.items() if name != "alembic_version"}
+    more = {name: rows - backup.get(name, 0) for name, rows in live.items() if not _OWN.match(name)}
     return {name: rows for name, rows in sorted(more.items()) if rows > 0}
 
 
@@ -215,6 +230,15 @@ def warnings(facts: HostFacts, project: Project, backup: Backup | None) -> Itera
         )
     if abs(facts.clock_skew) > 30:
         yield f"the host's clock is {abs(facts.clock_skew):.0f} s {'ahead' if facts.clock_skew > 0 else 'behind'}"
+
+
+def broken(found: RestoreFacts, *, proves: bool) -> Iterator[str]:
+    """Yield what may keep the backup of what is live from being proven: broken data cannot be restored as it is."""
+    if found.broken and proves:
+        yield (
+            f"{'; '.join(found.broken[:5])}: where what is live cannot be proven for that, add --skip-proof; "
+            "its dump is then read back only, and the database itself is kept"
+        )
 
 
 def _names(revisions: tuple[str, ...]) -> str:

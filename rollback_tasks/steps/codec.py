@@ -28,6 +28,7 @@ from rollback_tasks.steps.drop_pins import DropPins
 from rollback_tasks.steps.make_reverts import MakeReverts
 from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.move_checkout import MoveCheckout
+from rollback_tasks.steps.merge_table import MergeTable, StageTable
 from rollback_tasks.steps.prepare_images import PrepareImages
 from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
 from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
@@ -37,7 +38,7 @@ from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.record_release import RecordRelease
 from rollback_tasks.steps.recover_beside import DropRecovery, DumpRecovered, RecoverBeside
 from rollback_tasks.steps.rehearse_downgrade import RehearseDowngrade
-from rollback_tasks.steps.restore_beside import RestoreBeside, VerifyRestored
+from rollback_tasks.steps.restore_beside import DropRestored, RestoreBeside, VerifyRestored
 from rollback_tasks.steps.resume_services import ResumeServices
 from rollback_tasks.steps.save_checkout import SaveCheckout
 from rollback_tasks.steps.save_evidence import SaveEvidence
@@ -63,12 +64,14 @@ KINDS: Mapping[str, type[BaseStep]] = {
         CreateTag,
         DowngradeSchema,
         DropRecovery,
+        DropRestored,
         DropScratch,
         DumpRecovered,
         DropPins,
         DropScratch,
         MakeReverts,
         MeetOthers,
+        MergeTable,
         NoteServed,
         MoveCheckout,
         PrepareImages,
@@ -85,6 +88,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
         ResumeServices,
         SaveCheckout,
         SaveEvidence,
+        StageTable,
         StartServices,
         StopServices,
         SwapDatabase,

@@ -44,12 +44,16 @@ class RestoreBeside(BaseStep):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRestored(BaseStep):
-    """What was restored is what the manifest says, to the row."""
+    """What was restored is what the manifest says, to the row.
+
+    :param is_compared: the live database is compared with it at the end of the run.
+    """
 
     kind: ClassVar[str] = "verify_restored"
     project_: Project
     run_id: str
     source: str
+    is_compared: bool = True
 
     def describe(self) -> str:
         """The operator's sentence."""
@@ -57,6 +61,8 @@ class VerifyRestored(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Keep its consistency, to be compared with at the end."""
+        if not self.is_compared:
+            return ()
         there = restored_name(self.project_.database, self.run_id)
         return (consistency.keep_before(self.project_, self.run_id, database=there),)
 
@@ -68,3 +74,20 @@ class VerifyRestored(BaseStep):
                 beside.verify(self.project_, source=self.source, run_id=self.run_id),
             ),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropRestored(BaseStep):
+    """What was restored beside has given what it was for."""
+
+    kind: ClassVar[str] = "drop_restored"
+    project_: Project
+    run_id: str
+
+    def describe(self) -> str:
+        """The operator's sentence."""
+        return "drop the restored database; the backup stays"
+
+    def forward(self) -> tuple[Action, ...]:
+        """Drop what the run made itself."""
+        return (beside.drop(self.project_, self.run_id),)

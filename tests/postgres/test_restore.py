@@ -96,6 +96,7 @@ def test_a_wrecked_database_becomes_what_it_was_and_the_wreck_comes_back_whole(d
         dressed.run(swap.is_swapped(dressed.project, RUN))
         assert dressed.databases == {"", f"__before_{RUN}"}
         assert (fingerprint(dressed), properties(dressed)) == (before, dress)
+        assert properties(dressed, f"__before_{RUN}") == dress
     for _ in range(2):
         dressed.run(swap.back(dressed.project, RUN))
         assert dressed.databases == {"", f"__restored_{RUN}"}
@@ -115,6 +116,8 @@ def test_what_the_application_may_have_written_to_is_never_dropped(any_site: Sit
         any_site.run(swap.back(any_site.project, RUN))
         any_site.run(beside.drop(any_site.project, RUN))
         assert any_site.databases == {"", f"__left_{RUN}"}
+    left = scratch.left_name(any_site.project.database, RUN)
+    assert any_site.ask("(select count(*) from books)", database=left) == 200
 
 
 def test_undoing_a_finished_run_whose_old_database_is_gone_fails(site: Site) -> None:
@@ -171,21 +174,22 @@ def test_what_is_not_what_the_manifest_says_is_told_by_table(site: Site) -> None
     assert 'is at ["s2"] and not at ["s3"]' in caught.value.stderr
 
 
-@pytest.mark.parametrize("prepared", [True, False], ids=["a prepared transaction", "the restored one is missing"])
-def test_a_swap_that_fails_leaves_the_live_database_whole_and_open(site: Site, prepared: bool) -> None:
+@pytest.mark.parametrize("which", ["the first rename", "the second rename"])
+def test_a_swap_that_fails_between_or_before_the_renames_leaves_the_live_database_open(site: Site, which: str) -> None:
+    """A prepared transaction holds one of the two databases."""
     site.lay(CONTENT)
     run_folder(site)
-    if prepared:
-        restore(site, dump(site))
-        name = f"held {site.project.database}"
-        site.lay(f"begin; update books set title = 'held' where id = 1; prepare transaction '{name}'")
+    restore(site, dump(site))
+    held = beside.restored_name(site.project.database, RUN) if "second" in which else site.project.database
+    name = f"held {site.project.database}"
+    site.lay(f"begin; update books set title = 'held' where id = 1; prepare transaction '{name}'", database=held)
     with pytest.raises(CommandFailed):
         site.run(swap.forward(site.project, RUN))
     assert site.ask("(select count(*) from books)") == 200
-    if prepared:
-        site.lay(f"rollback prepared '{name}'")
-        site.run(swap.forward(site.project, RUN))
-        assert site.databases == {"", f"__before_{RUN}"}
+    assert site.databases == {"", f"__restored_{RUN}"}
+    site.lay(f"rollback prepared '{name}'", database=held)
+    site.run(swap.forward(site.project, RUN))
+    assert site.databases == {"", f"__before_{RUN}"}
 
 
 def test_sessions_of_both_databases_are_ended_and_the_client_comes_in_again(site: Site) -> None:

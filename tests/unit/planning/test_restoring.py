@@ -187,3 +187,13 @@ def test_a_stopped_or_ill_application_is_told() -> None:
     assert any("not healthy now (503)" in text for text in restoring.warnings(ill, PROJECT, OLD))
     assert not list(restoring.warnings(facts(), PROJECT, OLD))
     assert any("never restored" in text for text in restoring.warnings(facts(), PROJECT, NEW))
+
+
+def test_broken_data_that_may_not_be_provable_is_told_with_the_flag_that_helps() -> None:
+    found = RestoreFacts(broken=("events.fk: 3 rows refer to nothing",))
+    (told,) = restoring.broken(found, proves=True)
+    assert told.startswith(
+        "events.fk: 3 rows refer to nothing: where what is live cannot be proven for that, add --skip"
+    )
+    assert not list(restoring.broken(found, proves=False))
+    assert not list(restoring.broken(RestoreFacts(), proves=True))

@@ -10,9 +10,10 @@ from rollback_tasks.model.plan import Compensation, HostState, Keep, Step
 from rollback_tasks.planning.planner import projected
 from rollback_tasks.planning.restore_sequence import Source, restoring
 from rollback_tasks.planning.sequence import Share
+from rollback_tasks.planning.tables import TableWish, sequence
 from rollback_tasks.shell import Command, Effect, standalone
 from rollback_tasks.steps.codec import from_json, to_json
-from tests.builders import RUN, a_container, a_project, a_release, image, some_facts, some_settings
+from tests.builders import RUN, a_backup, a_container, a_project, a_release, image, some_facts, some_settings
 
 PROJECT = a_project()
 SOURCE = Source(path="/srv/comicpile/.rollback/backups/good", schema=("s2",), size_bytes=1_000_000)
@@ -38,7 +39,16 @@ PLANS = {
     "follows": steps(Share(others=("prod1",), leads=False)),
     "stopped before": steps(containers=STOPPED),
 }
-STEPS = {step.kind: step for made in PLANS.values() for step in made}
+TABLE = sequence(
+    project=PROJECT,
+    run_id=RUN,
+    facts=some_facts(3),
+    current=a_release(3),
+    backup=a_backup("good"),
+    settings=some_settings(),
+    wish=TableWish(table="users", replaces=True, deletes=True, is_quiet=True),
+)
+STEPS = {step.kind: step for made in (*PLANS.values(), TABLE) for step in made}
 START = HostState(checkout="c", images={}, running={"app": image(3)}, schema=("s3",))
 
 
@@ -57,6 +67,22 @@ def test_the_backup_of_what_is_live_is_proven_before_anything_is_restored() -> N
     kinds = [step.kind for step in PLANS["alone"]]
     assert kinds.index("prove_backup") < kinds.index("drop_scratch") < kinds.index("restore_beside")
     assert kinds.index("verify_restored") < kinds.index("stop_services")
+
+
+def test_what_is_too_broken_to_be_proven_is_backed_up_all_the_same() -> None:
+    kinds = [
+        step.kind
+        for step in restoring(
+            project=PROJECT,
+            run_id=RUN,
+            facts=some_facts(3),
+            current=a_release(3),
+            source=SOURCE,
+            settings=some_settings(),
+            proves=False,
+        )
+    ]
+    assert kinds[:5] == ["save_evidence", "backup_database", "pull_backup", "restore_beside", "verify_restored"]
 
 
 def test_what_was_stopped_before_is_not_started() -> None:
@@ -83,6 +109,13 @@ def test_the_plan_ends_at_the_schema_of_the_backup_and_undoing_any_beginning_at_
         assert state.without_kept() == START
 
 
+def test_one_table_comes_back_without_downtime_and_after_a_proven_backup() -> None:
+    kinds = [step.kind for step in TABLE]
+    assert not any(step.takes_service_away for step in TABLE)
+    assert kinds.index("prove_backup") < kinds.index("restore_beside") < kinds.index("merge_table")
+    assert kinds[-1] == "drop_restored"
+
+
 SAYS = {
     "restore_beside": (
         f"restore good into a new database comicpile__restored_{RUN}, beside the live one",
@@ -104,6 +137,18 @@ SAYS = {
         "the note stays in the run's folder",
     ),
     "resume_services": ("start app again, unchanged", "stop app again"),
+    "stage_table": (
+        "compare the columns of users and lay its rows of the backup beside the live table",
+        "drop the rows that were laid beside",
+    ),
+    "merge_table": (
+        (
+            "insert the missing rows of users and give rows that differ the backup's values and delete rows that the "
+            "backup does not have, in one transaction, its triggers silent; rows that change are kept as they were"
+        ),
+        "give the rows of users back what they held",
+    ),
+    "drop_restored": ("drop the restored database; the backup stays", "nothing was changed"),
 }
 
 
