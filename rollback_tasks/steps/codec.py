@@ -27,8 +27,8 @@ from rollback_tasks.steps.downgrade_schema import DowngradeSchema
 from rollback_tasks.steps.drop_pins import DropPins
 from rollback_tasks.steps.make_reverts import MakeReverts
 from rollback_tasks.steps.meet_others import MeetOthers
-from rollback_tasks.steps.move_checkout import MoveCheckout
 from rollback_tasks.steps.merge_table import MergeTable, StageTable
+from rollback_tasks.steps.move_checkout import MoveCheckout
 from rollback_tasks.steps.prepare_images import PrepareImages
 from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
 from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
