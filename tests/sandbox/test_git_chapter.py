@@ -116,7 +116,8 @@ def test_a_hotfix_branch_is_made_pushed_and_taken_back(host: Stage, operator: La
 @pytest.mark.long
 def test_what_a_reset_left_is_recovered(host: Stage, operator: Laptop) -> None:
     litter(host)
-    lost = git(host, "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "only here")
+    author = ("-c", "user.name=t", "-c", "user.email=t@example.com")
+    lost = git(host, *author, "commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", "only here")
     git(host, "reset", "-q", "--soft", lost)
     done = operator.inv("git.reset", "--host", host.name, "--to", "v6", "--mode", "soft", "--yes")
     assert done.code == 0, done.err
