@@ -95,11 +95,13 @@ def undo(
     *,
     why: str,
     was_healthy: bool,
+    is_away: bool = True,
     leads_database: bool = True,
 ) -> Performed:
     """Take a committed run back. Never raises.
 
     :param why: stands in the report as the reason.
+    :param is_away: taking it back stops the application, so that there is a downtime to tell.
     """
     performed.steps = list(performed.steps)
     lead = Lead(project=session.project, run_id=run_id, holder="", lease=session.config.guard.lease)
@@ -112,7 +114,7 @@ def undo(
         lead=lead,
         database_lead=replace(lead, at=session.project.site) if session.project.site and leads_database else None,
         health_after=_gate(session) if was_healthy else None,
-        down_since=world.clock.monotonic(),
+        down_since=world.clock.monotonic() if is_away else None,
         result=performed,
     )
     settling.undo_committed(why)
