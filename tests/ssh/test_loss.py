@@ -137,8 +137,10 @@ class TestStalledServer:
     def test_a_server_that_stopped_before_the_command_does_not_hang_us(
         self, stalled: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(channel, "OPEN_SECONDS", 0.5)
         host = stalled.connect()
+        # The process that will serve the session is there for sure only once it has served something.
+        host.run(TRUE)
+        monkeypatch.setattr(channel, "OPEN_SECONDS", 0.5)
         for pid in stalled.sessions():
             os.kill(pid, signal.SIGSTOP)
         with pytest.raises(ConnectionLost, match="the connection is gone"):
