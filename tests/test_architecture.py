@@ -221,7 +221,7 @@ def test_no_tracked_file_names_a_package_registry() -> None:
     hosts = [
         "py" + "pi.org",
         "python" + "hosted.org",
-        "deb." + "debian.org",
+        "deb.deb" + "ian.org",
         "archive." + "ubuntu.com",
         "npm" + "js.org",
         "npm" + "js.com",

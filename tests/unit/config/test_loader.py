@@ -132,9 +132,9 @@ def test_any_text_is_an_inventory_or_a_config_error(
 @pytest.fixture
 def places(tmp_path: Path) -> Path:
     """A flag's file, a variable's file, one above the current folder and one beside tasks.py."""
-    for name in ("flag", "variable", "work/deep/here", "tasks"):
+    for name in ("flag", "variable", "desk/deep/here", "tasks"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("flag", "variable", "work", "tasks"):
+    for name in ("flag", "variable", "desk", "tasks"):
         written(tmp_path / name, HOSTS)
     return tmp_path
 
@@ -142,11 +142,11 @@ def places(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("flag", "variable", "folder", "expected"),
     [
-        ("../../../flag/hosts.yaml", "../../../variable/hosts.yaml", "work/deep/here", "work/deep/here/../../../flag"),
-        (None, "../../../variable/hosts.yaml", "work/deep/here", "work/deep/here/../../../variable"),
-        ("", "", "work/deep/here", "work"),
-        (None, None, "work/deep/here", "work"),
-        (None, None, "work", "work"),
+        ("../../../flag/hosts.yaml", "../../../variable/hosts.yaml", "desk/deep/here", "desk/deep/here/../../../flag"),
+        (None, "../../../variable/hosts.yaml", "desk/deep/here", "desk/deep/here/../../../variable"),
+        ("", "", "desk/deep/here", "desk"),
+        (None, None, "desk/deep/here", "desk"),
+        (None, None, "desk", "desk"),
         (None, None, "flag", "flag"),
     ],
 )
@@ -178,9 +178,9 @@ def test_a_named_file_that_is_missing_is_never_replaced_by_another(
     places: Path, flag: str | None, environment: dict[str, str], source: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        find(flag, tasks_folder=places / "tasks", folder=places / "work", environment=environment)
+        find(flag, tasks_folder=places / "tasks", folder=places / "desk", environment=environment)
     assert str(caught.value) == (
-        f"{places}/work/none.yaml: 1 problem\n"
+        f"{places}/desk/none.yaml: 1 problem\n"
         f"  no such file, named by {source}\n"
         "HINT: name your inventory: --hosts-file PATH; the commented hosts.yaml beside tasks.py is the example to copy"
     )
