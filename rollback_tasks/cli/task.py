@@ -91,7 +91,8 @@ def rollback_task(
         run.__doc__ = body.__doc__
         run.__module__ = body.__module__
         flags = (*(flag for flag, _ in own.values()), *shared)
-        run.__signature__ = inspect.Signature(list(_parameters(flags)))  # type: ignore[attr-defined]
+        # inspect, and through it Invoke, asks for this name first.
+        vars(run)["__signature__"] = inspect.Signature(list(_parameters(flags)))
         return ChainedTask(
             run,
             name=run.__name__,

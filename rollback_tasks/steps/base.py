@@ -11,7 +11,11 @@ class BaseStep:
     """Defaults of ``model.plan.Step``: no conditions, no visible change, service stays."""
 
     kind: ClassVar[str]
-    takes_service_away: ClassVar[bool] = False
+
+    @property
+    def takes_service_away(self) -> bool:
+        """The service stays; a step that it never stays for says so by a plain ``True``."""
+        return False
 
     def describe(self) -> str:
         """The operator's sentence."""

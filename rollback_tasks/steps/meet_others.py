@@ -24,7 +24,7 @@ class MeetOthers(BaseStep):
     is_down: bool
 
     @property
-    def takes_service_away(self) -> bool:  # type: ignore[override]
+    def takes_service_away(self) -> bool:
         """True from the stop on."""
         return self.is_down
 

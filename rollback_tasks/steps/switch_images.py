@@ -32,7 +32,7 @@ class SwitchImages(BaseStep):
     is_down: bool = True
 
     @property
-    def takes_service_away(self) -> bool:  # type: ignore[override]
+    def takes_service_away(self) -> bool:
         """True where the application is stopped for it."""
         return self.is_down
 

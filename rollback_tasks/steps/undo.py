@@ -23,7 +23,7 @@ class Undo(BaseStep):
     is_away: bool
 
     @property
-    def takes_service_away(self) -> bool:  # type: ignore[override]
+    def takes_service_away(self) -> bool:
         """As the step that is taken back."""
         return self.is_away
 

@@ -18,4 +18,5 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """See ``ports.Clock``."""
+        # The package's one sleep: whoever waits looks at a condition between two of them, and tests own the clock.
         time.sleep(max(0.0, seconds))

@@ -42,6 +42,11 @@ _OF_A_CHANNEL = frozenset(
     }
 )
 
+# What types-paramiko leaves out: its own parts, which only the mends below touch. Paramiko is pinned below 6, and
+# tests/ssh meets each of them on a real sshd.
+_CHANNEL: Any = paramiko.Channel
+_TRANSPORT: Any = paramiko.Transport
+
 _KEY_ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 
 
@@ -60,7 +65,7 @@ def _note_exit_signal(channel: paramiko.Channel, message: paramiko.Message) -> N
         channel.status_event.set()
         return
     message.packet.seek(position)
-    paramiko.Channel._handle_request(channel, message)  # type: ignore[attr-defined]
+    _CHANNEL._handle_request(channel, message)
 
 
 class StrictTransport(paramiko.Transport):
@@ -80,8 +85,9 @@ class StrictTransport(paramiko.Transport):
         "hmac-sha2-256",
         "hmac-sha2-512",
     )
+    _handler_table: dict[int, Callable[..., Any]]
     _channel_handler_table: ClassVar[dict[int, Callable[..., Any]]] = {
-        **paramiko.Transport._channel_handler_table,  # type: ignore[attr-defined]
+        **_TRANSPORT._channel_handler_table,
         MSG_CHANNEL_REQUEST: _note_exit_signal,
     }
 
@@ -90,10 +96,10 @@ class StrictTransport(paramiko.Transport):
         self.packetizer.REKEY_BYTES = REKEY_BYTES
         self._ping_lock = threading.Lock()
         self._closed_channels: set[int] = set()
-        self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._note_opened  # type: ignore[attr-defined]
+        self._handler_table[MSG_CHANNEL_OPEN_SUCCESS] = self._note_opened
         # A host has several keys: ask for one that is known.
         wanted = [name for kind in known_types for name in _KEY_ALGORITHMS.get(kind, (kind,))]
-        able: tuple[str, ...] = paramiko.Transport._preferred_keys  # type: ignore[attr-defined]
+        able: tuple[str, ...] = _TRANSPORT._preferred_keys
         self._preferred_keys: tuple[str, ...] = tuple(dict.fromkeys(name for name in (*wanted, *able) if name in able))
 
     @property
@@ -119,8 +125,8 @@ class StrictTransport(paramiko.Transport):
         message.add_string("exec")
         message.add_boolean(True)
         message.add_string(line)
-        channel._event_pending()  # type: ignore[attr-defined]
-        self._send_user_message(message)  # type: ignore[attr-defined]
+        _CHANNEL._event_pending(channel)
+        _TRANSPORT._send_user_message(self, message)
 
     def _note_opened(self, message: paramiko.Message) -> None:
         """The other end uses the numbers of closed channels again."""
@@ -128,7 +134,7 @@ class StrictTransport(paramiko.Transport):
         message.get_int()
         self._closed_channels.discard(message.get_int())
         message.packet.seek(position)
-        self._parse_channel_open_success(message)  # type: ignore[attr-defined]
+        _TRANSPORT._parse_channel_open_success(self, message)
 
     def _send_message(self, message: paramiko.Message) -> None:
         """Send one message, unless its channel was closed by this side before.
@@ -144,7 +150,7 @@ class StrictTransport(paramiko.Transport):
                 return
             if packet[0] == MSG_CHANNEL_CLOSE:
                 self._closed_channels.add(number)
-        super()._send_message(message)  # type: ignore[misc]
+        _TRANSPORT._send_message(self, message)
 
     def ping(self, timeout: float) -> bool:
         """Ask the server for a sign of life, as ``ServerAliveInterval`` does.
@@ -158,7 +164,7 @@ class StrictTransport(paramiko.Transport):
             message.add_string("keepalive@openssh.com")
             message.add_boolean(True)
             try:
-                self._send_user_message(message)  # type: ignore[attr-defined]
+                _TRANSPORT._send_user_message(self, message)
             except (paramiko.SSHException, EOFError, OSError):
                 return False
             return answered.wait(timeout) and self.is_active()

@@ -19,7 +19,7 @@ app = FastAPI(title="Comic Pile")
 def health() -> JSONResponse:
     try:
         status = check()
-    except Exception:
+    except Exception:  # whatever is wrong, the answer is a 500 that tells the release, not a page of the server
         logging.getLogger("uvicorn.error").exception("the health check failed")
         status = 500
     word = {200: "ok", 503: "starting"}.get(status, "error")
