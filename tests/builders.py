@@ -13,8 +13,8 @@ from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Backup, BackupLevel, Release, ReleaseStatus
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict, VerdictKind
+from rollback_tasks.planning.parts import Settings
 from rollback_tasks.planning.planner import TargetFacts
-from rollback_tasks.planning.sequence import Settings
 from rollback_tasks.shell import Secret
 
 RUN = "20261122T031501Z-4f2a"

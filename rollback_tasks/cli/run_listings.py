@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from rollback_tasks.cli.boundary import Answer
 from rollback_tasks.cli.listings import answer, error_fields
-from rollback_tasks.flows.redo import HostRuns
+from rollback_tasks.execution.runs import PastRun
+from rollback_tasks.flows.everywhere import OfHost
 from rollback_tasks.reporting.tables import table
 
 
-def history(found: Sequence[HostRuns]) -> Answer:
+def history(found: Sequence[OfHost[tuple[PastRun, ...]]]) -> Answer:
     """Return the runs that hosts remember, newest first."""
     rows = []
     hosts = []
     for host in found:
-        for run in host.runs:
+        for run in host.found or ():
             left, reached = (_label(run.plan.get(name)) for name in ("current", "target"))
             reason = str(run.plan.get("reason", ""))
             who = str(run.plan.get("operator", ""))
@@ -35,7 +36,7 @@ def history(found: Sequence[HostRuns]) -> Answer:
                         "operator": run.plan.get("operator"),
                         "reason": run.plan.get("reason"),
                     }
-                    for run in host.runs
+                    for run in host.found or ()
                 ],
                 **error_fields(host.error),
             }

@@ -20,8 +20,8 @@ from rollback_tasks.model.plan import HostPlan
 from rollback_tasks.model.release import Backup, BackupLevel
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import backups, target
+from rollback_tasks.planning.parts import Share
 from rollback_tasks.planning.pruning import Laptop, pruning
-from rollback_tasks.planning.sequence import Share
 
 
 def create(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:

@@ -15,7 +15,7 @@ from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.model.recovery import ArchiveFacts
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import target
-from rollback_tasks.planning.sequence import Share
+from rollback_tasks.planning.parts import Share
 from rollback_tasks.planning.window import archiving_problem
 from rollback_tasks.steps.archive_wal import ArchiveWal
 from rollback_tasks.steps.take_base import TakeBase

@@ -9,9 +9,10 @@ from typing import Any
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import sessions
 from rollback_tasks.drivers.sessions import Connections, Root
-from rollback_tasks.errors import Declined, StepFailed, UsageError
+from rollback_tasks.errors import Declined, StepFailed
 from rollback_tasks.execution import lock
 from rollback_tasks.execution.places import serving
+from rollback_tasks.flows import consent
 from rollback_tasks.flows.everywhere import OfHost, database_of, everywhere
 from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
@@ -47,13 +48,8 @@ def diagnosed(
     :param terminates: end those that all others wait for, after asking; then look again.
     :raises UsageError: nobody can be asked and nobody said yes beforehand.
     """
-    if terminates and not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
-        raise UsageError(
-            "there is no terminal to ask at, and --yes was not given",
-            details="no session was ended",
-            hint="look with `inv db.connections` first, then add --yes.",
-        )
-
+    if terminates:
+        consent.require(request, world)
     found = everywhere(configs, world, lambda session: _diagnosed(session, world))
     if not terminates or request.is_dry_run:
         return found

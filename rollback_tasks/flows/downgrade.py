@@ -19,11 +19,11 @@ from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict
-from rollback_tasks.planning import downgrading, guards, target
+from rollback_tasks.planning import downgrading, guards, pictures, target
 from rollback_tasks.planning.migrations import count_targets, decide, unaccepted
 from rollback_tasks.planning.named_revision import named_heads
-from rollback_tasks.planning.planner import projected, start_state
-from rollback_tasks.planning.sequence import Images, Share
+from rollback_tasks.planning.parts import Share
+from rollback_tasks.planning.planner import with_steps
 
 
 def downgrade(request: RollbackRequest, configs: Sequence[HostConfig], world: World, *, to: str) -> RunReport:
@@ -84,10 +84,9 @@ def plan_session(session: Session, request: RollbackRequest, world: World, share
         settings=session.settings,
         accepted=request.accepted_losses,
         share=share,
-        is_pulled=any(services[name].is_pulled for name in project.app_services if name in services),
+        is_pulled=pictures.is_pulled(project, services),
     )
-    start = start_state(project, facts, Images(references=dict(facts.compose_images)))
-    return replace(plan, steps=steps, start=start, end=projected(start, steps))
+    return with_steps(plan, project, facts, steps)
 
 
 def _verdict(session: Session, world: World, scripts: ScriptGraph, to: str) -> Verdict:

@@ -22,8 +22,7 @@ from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict, VerdictKind
 from rollback_tasks.planning import containers_only, images_only, mixed, start_guards, target
 from rollback_tasks.planning.file_pictures import file_pictures, left_alone
-from rollback_tasks.planning.parts import Images
-from rollback_tasks.planning.sequence import Share
+from rollback_tasks.planning.parts import Images, Share
 
 
 def compose(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:

@@ -21,7 +21,7 @@ from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import commits as commits_room
 from rollback_tasks.planning import git_moves, target
 from rollback_tasks.planning.git_moves import Checkout
-from rollback_tasks.planning.sequence import Share
+from rollback_tasks.planning.parts import Share
 from rollback_tasks.ports import Completed
 from rollback_tasks.shell import Command
 

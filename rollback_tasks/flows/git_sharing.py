@@ -25,7 +25,7 @@ from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import git_sharing
-from rollback_tasks.planning.sequence import Share
+from rollback_tasks.planning.parts import Share
 
 
 def recover(

@@ -15,7 +15,7 @@ from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import HostPlan
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import image_pruning
-from rollback_tasks.planning.sequence import Share
+from rollback_tasks.planning.parts import Share
 
 
 def prune(request: RollbackRequest, configs: Sequence[HostConfig], world: World, *, keep: int) -> RunReport:

@@ -20,9 +20,8 @@ from rollback_tasks.model.release import Release
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import images_only, mixed, target
 from rollback_tasks.planning.named_image import named_images
-from rollback_tasks.planning.parts import Images
+from rollback_tasks.planning.parts import Images, Share
 from rollback_tasks.planning.pictures import TargetFacts, recorded_pictures
-from rollback_tasks.planning.sequence import Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

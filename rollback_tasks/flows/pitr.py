@@ -18,10 +18,10 @@ from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.model.recovery import ArchiveFacts, BaseBackup, Target
 from rollback_tasks.model.request import RollbackRequest
-from rollback_tasks.planning import recovery_sequence, restore_sequence, restoring, target, window
-from rollback_tasks.planning.planner import projected, start_state
+from rollback_tasks.planning import pictures, recovery_sequence, restore_sequence, restoring, target, window
+from rollback_tasks.planning.parts import Share
+from rollback_tasks.planning.planner import with_steps
 from rollback_tasks.planning.restoring import RestoreFacts
-from rollback_tasks.planning.sequence import Images, Share
 
 
 def pitr(
@@ -75,16 +75,10 @@ def plan_session(
             wanted=wanted,
             settings=session.settings,
         ),
-        is_pulled=any(
-            session.gathered.services[s].is_pulled for s in project.app_services if s in session.gathered.services
-        ),
+        is_pulled=pictures.is_pulled(project, session.gathered.services),
     )
-    start = start_state(project, facts, Images(references=dict(facts.compose_images)))
     plan = replace(
-        plan,
-        steps=steps,
-        start=start,
-        end=projected(start, steps),
+        with_steps(plan, project, facts, steps),
         costs=restoring.costs(project, request.run_id, since=str(wanted), backup={}, live={}),
         goal={
             **described(current),

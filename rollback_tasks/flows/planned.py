@@ -12,7 +12,7 @@ from rollback_tasks.flows.session import AT_ONCE, Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.model.request import RollbackRequest
-from rollback_tasks.planning.sequence import Share
+from rollback_tasks.planning.parts import Share
 
 PlanSession = Callable[[Session, RollbackRequest, World, Share | None], HostPlan]
 

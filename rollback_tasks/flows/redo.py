@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.drivers import git, git_checkout, postgres, scratch
+from rollback_tasks.drivers import git_checkout, postgres, scratch
 from rollback_tasks.errors import Declined, PlanRefused, RollbackError, UsageError
 from rollback_tasks.execution import lock, runs
 from rollback_tasks.execution.runs import PastRun, RunState
 from rollback_tasks.execution.settling import Performed
-from rollback_tasks.flows import performing
-from rollback_tasks.flows.fitting import lockables, still_fits
-from rollback_tasks.flows.reports import planned
-from rollback_tasks.flows.session import Session, close_all, look_again, open_all, stamp, untouched
+from rollback_tasks.flows import consent, performing
+from rollback_tasks.flows.everywhere import OfHost, everywhere
+from rollback_tasks.flows.locking import Locks, still_fits, with_sites
+from rollback_tasks.flows.reports import concluded, planned
+from rollback_tasks.flows.session import Session, close_all, look_again, open_all, untouched
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport, StepRecord, StepState
-from rollback_tasks.model.plan import HostPlan, Plan
+from rollback_tasks.model.plan import HostPlan, Plan, Step
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import redo as decisions
 from rollback_tasks.planning import target
 from rollback_tasks.steps.codec import from_json
+from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.undo import Undo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostRuns:
-    """What one host remembers, newest first."""
-
-    host: str
-    runs: tuple[PastRun, ...] = ()
-    error: RollbackError | None = None
-
-
-def history(configs: Sequence[HostConfig], world: World) -> list[HostRuns]:
-    """Return every host's runs, in the order of the inventory."""
-    sessions, errors = open_all(configs, world)
-    try:
-        found = {s.config.name: HostRuns(host=s.config.name, runs=_past(s, world)) for s in sessions}
-    finally:
-        close_all(sessions)
-    return [found.get(c.name) or HostRuns(host=c.name, error=errors[c.name]) for c in configs]
+def history(configs: Sequence[HostConfig], world: World) -> list[OfHost[tuple[PastRun, ...]]]:
+    """Return every host's runs, newest first, in the order of the inventory."""
+    return everywhere(configs, world, lambda session: _past(session, world))
 
 
 def redo(request: RollbackRequest, configs: Sequence[HostConfig], world: World, *, run_id: str | None) -> RunReport:
@@ -52,12 +40,7 @@ def redo(request: RollbackRequest, configs: Sequence[HostConfig], world: World, 
     :raises UsageError: nobody can answer and ``--yes`` was not given, or no run has that name.
     :raises Declined: the operator said no.
     """
-    if not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
-        raise UsageError(
-            "nobody can answer the question: there is no terminal",
-            details="nothing was changed",
-            hint="add --yes to go on without a question, or --dry-run to see the plan.",
-        )
+    consent.require(request, world)
     sessions, errors = open_all(configs, world)
     try:
         return _Redo(request, configs, world, sessions, errors, run_id).go()
@@ -83,6 +66,7 @@ class _Redo:
         self.plans: dict[str, HostPlan] = {}
         self.past: dict[str, PastRun] = {}
         self.moving: dict[str, bool] = {}
+        self.locks = Locks(world)
         for name, session in self.sessions.items():
             try:
                 self._plan(session, run_id)
@@ -107,7 +91,7 @@ class _Redo:
             return
         self.past[name] = run
         steps = tuple(from_json(said, ()) for said in run.plan.get("steps", ()))
-        found = tuple(decisions.blockers(facts, current, run.plan, self._missing(session)))
+        found = tuple(decisions.blockers(facts, current, run.plan, self._missing(steps)))
         lost = () if found else self._lost(session, run.run_id)
         self.plans[name] = decisions.plan(
             facts,
@@ -122,13 +106,10 @@ class _Redo:
         )
         self.moving[name] = decisions.moves_checkout(steps)
 
-    def _missing(self, session: Session) -> tuple[str, ...]:
-        """Return the hosts that share this one's database and were not named."""
-        there = session.config.database.host
-        if there is None:
-            return ()
-        sharing = [c.name for c in self.world.hosts.values() if c.database.host == there]
-        return tuple(name for name in sharing if name not in self.sessions)
+    def _missing(self, steps: Sequence[Step]) -> tuple[str, ...]:
+        """Return the hosts that went through the run together with this one and were not named."""
+        met = {name for step in steps if isinstance(step, MeetOthers) for name in step.others}
+        return tuple(sorted(met - self.sessions.keys()))
 
     def _lost(self, session: Session, run_id: str) -> tuple[str, ...]:
         """Return what leaves the live database; nothing where the run kept no other one."""
@@ -153,21 +134,34 @@ class _Redo:
             return self._report()
         if not self.request.is_confirmed:
             self._confirm(going)
-        taken: list[str] = []
         try:
             for name in going:
                 self._lock(self.sessions[name])
-                taken.append(name)
-        except RollbackError as error:
-            for name in taken:
-                performing.unlock(self.sessions[name], self.past[name].run_id, self.world)
-            failing = error.host or going[len(taken)]
+        except BaseException as error:
+            self.locks.give_back()
+            if not isinstance(error, RollbackError):
+                raise
+            failing = error.host or going[0]
             self.reports[failing] = untouched(failing, error)
             self.world.sink.emit(events.HostDone(self.reports[failing]))
             return self._report()
-        for number, name in enumerate(going):
-            self._take_back(name, leads=self._leads(name, going[:number]))
+        self._take_all_back(going)
         return self._report()
+
+    def _take_all_back(self, going: Sequence[str]) -> None:
+        """One after the other; where one needs a person, the next is not begun."""
+        stranded: list[Session] = []
+        try:
+            for number, name in enumerate(going):
+                if stranded:
+                    told = f"not begun: {stranded[0].config.name} needs a person first"
+                    self.reports[name] = replace(self.reports[name], error=told)
+                    continue
+                self._take_back(name, leads=self._leads(name, going[:number]))
+                if self.reports[name].outcome is Outcome.STRANDED:
+                    stranded.append(self.sessions[name])
+        finally:
+            self.locks.give_back(but=with_sites(stranded))
 
     def _leads(self, name: str, before: Sequence[str]) -> bool:
         """True for the first of the hosts that share a database: it takes the database back for all."""
@@ -187,27 +181,14 @@ class _Redo:
             raise Declined("declined", details="nothing was changed")
 
     def _lock(self, session: Session) -> None:
-        """Lock a host, and the one that serves its database, in the name of the run that is taken back."""
+        """Lock in the name of the run that is taken back, look again, and save what its checkout would lose."""
         run_id = self.past[session.config.name].run_id
-        request = replace(self.request, run_id=run_id)
-        for host, project in lockables([session]):
-            try:
-                lock.take(host, project, request, stamp(self.world.clock.now()))
-            except RollbackError:
-                # Hosts of one database lock its host once, by the same run.
-                owner, _ = lock.read(host.run(lock.reading(project.state_folder)).text)
-                if owner is None or owner.run_id != run_id or host.name == session.config.name:
-                    raise
-            host.run(git.exclude(project.folder, ".rollback/"))
-        try:
-            still_fits(session, look_again(session.config, session.host, self.world))
-            if self.moving[session.config.name]:
-                # What was changed since is no part of the run that goes: it must not go with it.
-                was = git_checkout.saved_tree(run_id)
-                session.host.run(git_checkout.save(session.project.folder, self.request.run_id, was))
-        except BaseException:
-            performing.unlock(session, run_id, self.world)
-            raise
+        self.locks.take(session, replace(self.request, run_id=run_id))
+        still_fits(session, look_again(session.config, session.host, self.world))
+        if self.moving[session.config.name]:
+            # What was changed since is no part of the run that goes: it must not go with it.
+            was = git_checkout.saved_tree(run_id)
+            session.host.run(git_checkout.save(session.project.folder, self.request.run_id, was))
 
     def _take_back(self, name: str, *, leads: bool) -> None:
         session, plan, run = self.sessions[name], self.plans[name], self.past[name]
@@ -227,18 +208,10 @@ class _Redo:
         if performed.outcome is Outcome.RESTORED:
             performed = replace(performed, outcome=Outcome.DONE, problem="", details="")
         self.reports[name] = performing.report(session, plan, performed, self.request, self.world)
-        if performed.outcome is not Outcome.STRANDED:
-            performing.unlock(session, run.run_id, self.world)
         self.world.sink.emit(events.HostDone(self.reports[name]))
 
     def _report(self) -> RunReport:
-        hosts = tuple(self.reports[config.name] for config in self.configs)
-        following = next((host.hint for host in hosts if host.hint), None)
-        report = RunReport(task=self.request.task, run_id=self.request.run_id, hosts=hosts, next=following)
-        if any(host.steps for host in hosts):
-            report = replace(report, report=self.world.save_report(report, self.plan))
-        self.world.sink.emit(events.RunDone(report))
-        return report
+        return concluded(self.request, self.configs, self.reports, self.world, self.plan)
 
 
 def _past(session: Session, world: World) -> tuple[PastRun, ...]:

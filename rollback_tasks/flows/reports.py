@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
-from rollback_tasks.model.outcome import HostReport, Outcome
-from rollback_tasks.model.plan import HostPlan
+from rollback_tasks.model import events
+from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
+from rollback_tasks.model.plan import HostPlan, Plan
 from rollback_tasks.model.release import Release
+from rollback_tasks.model.request import RollbackRequest
 
 
 def backup_of(session: Session, run_id: str, world: World) -> dict[str, Any] | None:
@@ -41,6 +45,24 @@ def described(
         "images": {k: v for k, v in (images or release.images).items() if v},
         "schema": list(release.schema if schema is None else schema),
     }
+
+
+def concluded(
+    request: RollbackRequest,
+    configs: Sequence[HostConfig],
+    reports: Mapping[str, HostReport],
+    world: World,
+    plan: Plan | None = None,
+) -> RunReport:
+    """Return the run's report, in the order of the inventory, after telling it, and writing it down where hosts were
+    touched."""
+    hosts = tuple(reports[config.name] for config in configs)
+    following = next((host.hint for host in hosts if host.hint), None)
+    report = RunReport(task=request.task, run_id=request.run_id, hosts=hosts, next=following)
+    if any(host.steps for host in hosts):
+        report = replace(report, report=world.save_report(report, plan))
+    world.sink.emit(events.RunDone(report))
+    return report
 
 
 def planned(plan: HostPlan) -> HostReport:

@@ -23,10 +23,10 @@ from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.model.release import Backup, Release
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict, VerdictKind
-from rollback_tasks.planning import restore_sequence, restoring, target
-from rollback_tasks.planning.planner import plan_host, projected, start_state
+from rollback_tasks.planning import pictures, restore_sequence, restoring, target
+from rollback_tasks.planning.parts import Share
+from rollback_tasks.planning.planner import plan_host, projected, with_steps
 from rollback_tasks.planning.restoring import RestoreFacts
-from rollback_tasks.planning.sequence import Images, Share
 from rollback_tasks.shell import Effect
 
 
@@ -65,14 +65,9 @@ def plan_session(
     facts, project = session.facts, session.project
     current = target.current_release(facts, project)
     plan = HostPlan(host=facts.host, current=current, database=project.database, does="restore the database")
-    chosen = restoring.choose(facts, name)
-    if chosen is None:
-        is_here = (
-            world.laptop.read(f"{session.settings.local_backups}/{restoring.bare(name)}.manifest.json") is not None
-        )
-        return replace(plan, blockers=(restoring.missing(facts, name, is_here=is_here),))
-    if facts.database is None:
-        return replace(plan, blockers=tuple(restoring.possible(facts, project, 0, RestoreFacts())))
+    chosen = choose(session, world, name)
+    if isinstance(chosen, tuple):
+        return replace(plan, blockers=chosen)
     found = look(session, world, chosen)
     source = restore_sequence.of_backup(chosen)
     blockers = [
@@ -94,12 +89,9 @@ def plan_session(
             settings=session.settings,
             share=share,
             proves=proves,
-            is_pulled=any(
-                session.gathered.services[s].is_pulled for s in project.app_services if s in session.gathered.services
-            ),
+            is_pulled=pictures.is_pulled(project, session.gathered.services),
         )
-        start = start_state(project, facts, Images(references=dict(facts.compose_images)))
-        plan = replace(plan, steps=steps, start=start, end=projected(start, steps))
+        plan = with_steps(plan, project, facts, steps)
     plan = replace(
         plan,
         verdict=None,
@@ -118,6 +110,21 @@ def plan_session(
     )
     plan = rollback.with_all_writers(plan, session, world, share)
     return replace(plan, steps=()) if plan.blockers else plan
+
+
+def choose(session: Session, world: World, name: str) -> Backup | tuple[Blocker, ...]:
+    """Return the backup of that name where it could be restored; else why not.
+
+    :raises UsageError: nobody has such a backup.
+    """
+    facts = session.facts
+    chosen = restoring.choose(facts, name)
+    if chosen is None:
+        manifest = f"{session.settings.local_backups}/{restoring.bare(name)}.manifest.json"
+        return (restoring.missing(facts, name, is_here=world.laptop.read(manifest) is not None),)
+    if facts.database is None:
+        return tuple(restoring.possible(facts, session.project, 0, RestoreFacts()))
+    return chosen
 
 
 def look(session: Session, world: World, chosen: Backup | None) -> RestoreFacts:

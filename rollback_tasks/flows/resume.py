@@ -9,17 +9,16 @@ from typing import Any
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import containers
-from rollback_tasks.errors import LockHeld, PlanRefused, RollbackError, UsageError
+from rollback_tasks.errors import LockHeld, PlanRefused, RollbackError
 from rollback_tasks.execution import record as records
 from rollback_tasks.execution.fleet import run_fleet
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.record import Record
 from rollback_tasks.execution.settling import Performed
-from rollback_tasks.flows import performing
-from rollback_tasks.flows.reports import described
+from rollback_tasks.flows import consent, performing
+from rollback_tasks.flows.reports import concluded, described
 from rollback_tasks.flows.session import Session, close_all, open_all, untouched
 from rollback_tasks.flows.world import World
-from rollback_tasks.model import events
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
 from rollback_tasks.model.plan import HostPlan
 from rollback_tasks.model.release import Release
@@ -34,12 +33,7 @@ def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World
 
     :raises UsageError: nobody can answer and ``--yes`` was not given.
     """
-    if not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
-        raise UsageError(
-            "nobody can answer the question: there is no terminal",
-            details="nothing was changed",
-            hint="add --yes to go on without a question.",
-        )
+    consent.require(request, world)
     sessions, errors = open_all(configs, world)
     reports = {name: untouched(name, error) for name, error in errors.items()}
     interruption = Interruption()
@@ -109,11 +103,7 @@ def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World
             )
     finally:
         close_all(sessions)
-    hosts = tuple(reports[config.name] for config in configs)
-    following = next((host.hint for host in hosts if host.hint), None)
-    report = RunReport(task=request.task, run_id=request.run_id, hosts=hosts, next=following)
-    world.sink.emit(events.RunDone(report))
-    return report
+    return concluded(request, configs, reports, world)
 
 
 def _alone(name: str, work: Callable[[], Performed]) -> dict[str, Performed]:

@@ -19,8 +19,8 @@ from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict
 from rollback_tasks.planning import target
 from rollback_tasks.planning.migrations import count_targets, decide, differences
+from rollback_tasks.planning.parts import Share
 from rollback_tasks.planning.planner import TargetFacts, plan_host
-from rollback_tasks.planning.sequence import Share
 
 
 def full(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:

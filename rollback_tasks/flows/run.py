@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.drivers import git
 from rollback_tasks.errors import Declined, RollbackError, UsageError
-from rollback_tasks.execution import lock
 from rollback_tasks.execution.fleet import FleetResult, run_fleet, together
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.meeting import Meeting
 from rollback_tasks.execution.settling import Performed
-from rollback_tasks.flows import performing
-from rollback_tasks.flows.fitting import lockables, still_fits
+from rollback_tasks.flows import consent, performing
+from rollback_tasks.flows.locking import Locks, still_fits, with_sites
 from rollback_tasks.flows.planned import PlanSession, groups, plan_all
-from rollback_tasks.flows.reports import planned
-from rollback_tasks.flows.session import Session, close_all, look_again, open_all, stamp, untouched
+from rollback_tasks.flows.reports import concluded, planned
+from rollback_tasks.flows.session import Session, close_all, look_again, open_all, untouched
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
 from rollback_tasks.model.plan import Plan
-from rollback_tasks.model.project import Project
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning.waves import waves
-from rollback_tasks.ports import Host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +49,7 @@ def run(request: RollbackRequest, configs: Sequence[HostConfig], world: World, p
         means nothing.
     :raises Declined: the operator said no.
     """
-    if not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
-        raise UsageError(
-            "nobody can answer the question: there is no terminal",
-            details="nothing was changed",
-            hint="add --yes to go on without a question, or --dry-run to see the plan.",
-        )
+    consent.require(request, world)
     if request.canary > len(configs) > 1:
         raise UsageError(
             f"--canary {request.canary}: only {len(configs)} hosts are meant",
@@ -88,7 +79,7 @@ class _Run:
         self.configs = configs
         self.sessions = {session.config.name: session for session in sessions}
         self.world = world
-        self.locked: list[tuple[Host, Project]] = []
+        self.locks = Locks(world)
         self.leaders: set[str] = set()
         self.plans, refused = plan_all(sessions, request, world, procedure.plan)
         self.errors = {**errors, **refused}
@@ -124,9 +115,8 @@ class _Run:
         try:
             self._perform(going)
         finally:
-            stranded = [name for name in going if self.reports[name].outcome is Outcome.STRANDED]
-            sites = [self.sessions[name].project.database_site.place for name in stranded]
-            self._unlock({*stranded, *sites})
+            stranded = [self.sessions[name] for name in going if self.reports[name].outcome is Outcome.STRANDED]
+            self.locks.give_back(but=with_sites(stranded))
         return self.report()
 
     def _failed_before(self) -> int:
@@ -155,30 +145,16 @@ class _Run:
             raise Declined("declined", details="nothing was changed")
 
     def _lock_all(self, going: Sequence[str]) -> None:
-        """Lock all hosts or none, also those that serve a shared database, then look again: a plan that no longer fits
-        is refused."""
+        """Lock all hosts or none, then look again: a plan that no longer fits is refused."""
         sessions = [self.sessions[name] for name in sorted(going)]
         try:
-            for host, project in lockables(sessions):
-                lock.take(host, project, self.request, stamp(self.world.clock.now()))
-                self.locked.append((host, project))
-                host.run(git.exclude(project.folder, ".rollback/"))
+            for session in sessions:
+                self.locks.take(session, self.request)
             for session in sessions:
                 still_fits(session, look_again(session.config, session.host, self.world))
         except BaseException:
-            self._unlock(())
+            self.locks.give_back()
             raise
-
-    def _unlock(self, stranded: Collection[str]) -> None:
-        """Give the locks back, but for those of ``stranded`` hosts: the next command there has to settle them."""
-        for host, project in self.locked:
-            if host.name in stranded:
-                continue
-            try:
-                lock.release(host, project, self.request.run_id)
-            except RollbackError as error:
-                told = f"the lock could not be given back ({error.brief}): `inv lock.release --host {host.name}`"
-                self.world.sink.emit(events.Note(host.name, told))
 
     def _perform(self, going: Sequence[str]) -> None:
         """Canary, batches, budget; then, where it was asked for, take back what was switched."""
@@ -269,11 +245,5 @@ class _Run:
         )
 
     def report(self) -> RunReport:
-        """Return the run's report, in the order of the inventory, after writing it down where hosts were touched."""
-        hosts = tuple(self.reports[config.name] for config in self.configs)
-        following = next((host.hint for host in hosts if host.hint), None)
-        report = RunReport(task=self.request.task, run_id=self.request.run_id, hosts=hosts, next=following)
-        if any(host.steps for host in hosts):
-            report = replace(report, report=self.world.save_report(report, self.plan))
-        self.world.sink.emit(events.RunDone(report))
-        return report
+        """Return what is said of all hosts."""
+        return concluded(self.request, self.configs, self.reports, self.world, self.plan)

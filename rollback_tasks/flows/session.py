@@ -16,7 +16,7 @@ from rollback_tasks.flows.world import World
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.outcome import HostReport, Outcome
 from rollback_tasks.model.project import Project, Site
-from rollback_tasks.planning.sequence import Settings
+from rollback_tasks.planning.parts import Settings
 from rollback_tasks.ports import Host
 
 # Handshakes cost the laptop's processor; more at once gains nothing and runs into a jump host's limits.

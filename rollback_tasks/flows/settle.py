@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.errors import RollbackError, UsageError
+from rollback_tasks.errors import RollbackError
 from rollback_tasks.execution import journal, lock
-from rollback_tasks.flows.reports import described
+from rollback_tasks.flows import consent
+from rollback_tasks.flows.reports import concluded, described
 from rollback_tasks.flows.session import Session, close_all, open_all, untouched
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
@@ -23,12 +24,7 @@ def abort(request: RollbackRequest, configs: Sequence[HostConfig], world: World)
 
     :raises UsageError: nobody can answer and ``--yes`` was not given.
     """
-    if not (request.is_confirmed or request.is_dry_run or world.prompt.is_interactive):
-        raise UsageError(
-            "nobody can answer the question: there is no terminal",
-            details="nothing was changed",
-            hint="add --yes to go on without a question.",
-        )
+    consent.require(request, world)
     sessions, errors = open_all(configs, world)
     reports = {name: untouched(name, error) for name, error in errors.items()}
     try:
@@ -39,15 +35,7 @@ def abort(request: RollbackRequest, configs: Sequence[HostConfig], world: World)
                 reports[session.config.name] = untouched(session.config.name, error)
     finally:
         close_all(sessions)
-    hosts = tuple(reports[config.name] for config in configs)
-    report = RunReport(
-        task=request.task,
-        run_id=request.run_id,
-        hosts=hosts,
-        next=next((host.hint for host in hosts if host.hint), None),
-    )
-    world.sink.emit(events.RunDone(report))
-    return report
+    return concluded(request, configs, reports, world)
 
 
 def _settle(session: Session, request: RollbackRequest, world: World) -> HostReport:

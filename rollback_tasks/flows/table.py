@@ -16,9 +16,8 @@ from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import HostPlan
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import restoring, tables, target
-from rollback_tasks.planning.planner import projected, start_state
-from rollback_tasks.planning.restoring import RestoreFacts
-from rollback_tasks.planning.sequence import Images, Share
+from rollback_tasks.planning.parts import Share
+from rollback_tasks.planning.planner import with_steps
 from rollback_tasks.planning.tables import TableWish
 
 
@@ -42,14 +41,9 @@ def plan_session(
     plan = HostPlan(host=facts.host, current=current, database=project.database, does=f"restore table {wish.table}")
     if share is not None and not share.leads:
         return replace(plan, noop_reason=f"{share.others[0]} has the same database and restores it there")
-    chosen = restoring.choose(facts, name)
-    if chosen is None:
-        is_here = (
-            world.laptop.read(f"{session.settings.local_backups}/{restoring.bare(name)}.manifest.json") is not None
-        )
-        return replace(plan, blockers=(restoring.missing(facts, name, is_here=is_here),))
-    if facts.database is None:
-        return replace(plan, blockers=tuple(restoring.possible(facts, project, 0, RestoreFacts())))
+    chosen = restore.choose(session, world, name)
+    if isinstance(chosen, tuple):
+        return replace(plan, blockers=chosen)
     found = restore.look(session, world, chosen)
     plan = replace(
         plan,
@@ -73,5 +67,4 @@ def plan_session(
         settings=session.settings,
         wish=wish,
     )
-    start = start_state(project, facts, Images(references=dict(facts.compose_images)))
-    return replace(plan, steps=steps, start=start, end=projected(start, steps))
+    return with_steps(plan, project, facts, steps)

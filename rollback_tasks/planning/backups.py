@@ -12,10 +12,9 @@ from rollback_tasks.model.plan import Blocker, HostPlan, Step
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Backup, BackupLevel, Release
 from rollback_tasks.planning import guards
-from rollback_tasks.planning.sequence import Settings
-from rollback_tasks.steps.backup_database import BackupDatabase
-from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
-from rollback_tasks.steps.pull_backup import PullBackup
+from rollback_tasks.planning.database_parts import emergency
+from rollback_tasks.planning.parts import Settings
+from rollback_tasks.steps.prove_backup import DropScratch
 from rollback_tasks.steps.push_backup import PushBackup
 from rollback_tasks.steps.verify_backup import VerifyBackup
 
@@ -33,24 +32,9 @@ def creation(
     :param services: of the compose file as it lies in the work tree.
     """
     blockers = tuple(_blockers(facts, project))
-    name = project.backup_name(run_id)
     steps: tuple[Step, ...] = ()
     if facts.database is not None and not blockers:
-        size, local = facts.database.size_bytes, settings.local_backups
-        steps = (
-            BackupDatabase(
-                project_=project,
-                run_id=run_id,
-                name=name,
-                commit=current.commit,
-                size_bytes=size,
-                host=facts.host,
-                images=current.images,
-            ),
-            PullBackup(project_=project, name=name, local_folder=local),
-            ProveBackup(project_=project, run_id=run_id, name=name, local_folder=local, size_bytes=size),
-            DropScratch(project_=project, run_id=run_id),
-        )
+        steps = emergency(project, run_id, facts, current, settings)
     return HostPlan(
         host=facts.host,
         current=current,

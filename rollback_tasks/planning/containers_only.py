@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import HostPlan, Step
 from rollback_tasks.model.project import Project
@@ -13,7 +11,7 @@ from rollback_tasks.planning import parts
 from rollback_tasks.planning.images_only import settle, verify
 from rollback_tasks.planning.mixed import ledger_lines
 from rollback_tasks.planning.parts import Images, Settings
-from rollback_tasks.planning.planner import projected, start_state
+from rollback_tasks.planning.planner import with_steps
 from rollback_tasks.steps.checkout_files import CheckoutFiles
 from rollback_tasks.steps.record_release import RecordRelease
 from rollback_tasks.steps.save_checkout import SaveCheckout
@@ -59,8 +57,7 @@ def switch_file(
             lines=ledger_lines(request, plan.current, reached, label),
         ),
     )
-    start = start_state(project, facts, images)
-    return replace(plan, steps=steps, start=start, end=projected(start, steps))
+    return with_steps(plan, project, facts, steps, images)
 
 
 def recreate(
@@ -77,5 +74,4 @@ def recreate(
         settle(project, settings, facts),
         verify(project, facts, images, plan.verdict),
     )
-    start = start_state(project, facts, images)
-    return replace(plan, steps=steps, start=start, end=projected(start, steps))
+    return with_steps(plan, project, facts, steps, images)

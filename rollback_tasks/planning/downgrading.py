@@ -13,13 +13,9 @@ from rollback_tasks.model.plan import Blocker, Step
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Release
 from rollback_tasks.model.verdict import Verdict
-from rollback_tasks.planning import restore_sequence
-from rollback_tasks.planning.sequence import Settings, Share
-from rollback_tasks.steps.copy_database import CopyDatabase
-from rollback_tasks.steps.downgrade_schema import DowngradeSchema
-from rollback_tasks.steps.meet_others import MeetOthers
-from rollback_tasks.steps.prove_backup import DropScratch
-from rollback_tasks.steps.rehearse_downgrade import RehearseDowngrade
+from rollback_tasks.planning import database_parts, restore_sequence
+from rollback_tasks.planning.database_parts import meet
+from rollback_tasks.planning.parts import Settings, Share
 from rollback_tasks.steps.save_evidence import SaveEvidence
 from rollback_tasks.steps.stop_services import StopServices
 
@@ -42,47 +38,20 @@ def sequence(
     assert facts.database is not None
     leads = share is None or share.leads
     old = tuple(c for c in facts.containers if c.service in project.app_services)
-    marker = f"{project.database_site.run_folder(run_id)}/schema-changed"
-
-    def meet(point: str, *, is_down: bool) -> list[Step]:
-        return [] if share is None else [MeetOthers(point=point, others=share.others, is_down=is_down)]
 
     steps: list[Step] = [SaveEvidence(project_=project, run_id=run_id)]
     if leads:
-        *proven, drop = restore_sequence.emergency(project, run_id, facts, current, settings)
-        assert isinstance(drop, DropScratch)
+        *proven, drop = database_parts.emergency(project, run_id, facts, current, settings)
         steps += proven
-        steps.append(
-            RehearseDowngrade(
-                project_=project,
-                run_id=run_id,
-                deployed=deployed,
-                commands=verdict.commands,
-                live=verdict.current,
-                after=verdict.target,
-                accepted=accepted,
-            )
-        )
-        steps.append(drop)
-    steps += meet("prepared", is_down=False)
+        steps += [database_parts.rehearse(project, run_id, deployed, verdict, accepted), drop]
+    steps += meet(share, "prepared", is_down=False)
     steps.append(StopServices(project_=project, old=old, is_pulled=is_pulled))
-    steps += meet("stopped", is_down=True)
+    steps += meet(share, "stopped", is_down=True)
     if leads:
-        steps += [
-            CopyDatabase(project_=project, run_id=run_id, marker=marker, size_bytes=facts.database.size_bytes),
-            DowngradeSchema(
-                project_=project,
-                run_id=run_id,
-                deployed=deployed,
-                commands=verdict.commands,
-                before=verdict.current,
-                after=verdict.target,
-                marker=marker,
-            ),
-        ]
-    steps += meet("changed", is_down=True)
+        steps += database_parts.downgrade(project, run_id, facts, deployed, verdict)
+    steps += meet(share, "changed", is_down=True)
     steps += restore_sequence.serving_again(project, facts, settings, verdict.target, is_pulled=is_pulled)
-    steps += meet("healthy", is_down=True)
+    steps += meet(share, "healthy", is_down=True)
     return tuple(steps)
 
 

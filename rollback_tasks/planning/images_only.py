@@ -15,7 +15,7 @@ from rollback_tasks.model.verdict import Verdict
 from rollback_tasks.planning import parts, start_guards
 from rollback_tasks.planning.mixed import ledger_lines
 from rollback_tasks.planning.parts import Images, Settings
-from rollback_tasks.planning.planner import projected, start_state
+from rollback_tasks.planning.planner import with_steps
 from rollback_tasks.planning.start_guards import Starting
 from rollback_tasks.steps.await_running import AwaitRunning
 from rollback_tasks.steps.record_release import RecordRelease
@@ -88,8 +88,7 @@ def switch(
             lines=ledger_lines(request, current, reached, label),
         ),
     )
-    start = start_state(project, facts, images)
-    return replace(plan, steps=steps, start=start, end=projected(start, steps))
+    return with_steps(plan, project, facts, steps, images)
 
 
 def settle(project: Project, settings: Settings, facts: HostFacts) -> Step:

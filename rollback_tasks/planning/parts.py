@@ -59,6 +59,18 @@ class Settings:
     local_backups: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A host's part where several share one database.
+
+    :param others: the other hosts of the group.
+    :param leads: True for the one host whose plan holds the database's steps.
+    """
+
+    others: tuple[str, ...]
+    leads: bool
+
+
 def meant(facts: HostFacts, references: Mapping[str, str]) -> dict[str, str]:
     """Return service to the image id that its reference means on the host now, where it means one."""
     found = {service: image_driver.find(facts.images, name) for service, name in references.items()}

@@ -209,4 +209,5 @@ def one_shots(project: Project, services: Mapping[str, Service]) -> tuple[str, .
 
 
 def is_pulled(project: Project, services: Mapping[str, Service]) -> bool:
+    """True where the compose file asks for a pull of an app service's image."""
     return any(services[name].is_pulled for name in project.app_services if name in services)

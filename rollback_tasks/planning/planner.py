@@ -13,10 +13,10 @@ from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Release, ReleaseStatus
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict
-from rollback_tasks.planning import guards, sequence
+from rollback_tasks.planning import guards, parts, sequence
 from rollback_tasks.planning.migrations import unaccepted
+from rollback_tasks.planning.parts import Images, Settings, Share
 from rollback_tasks.planning.pictures import TargetFacts, pictures_of
-from rollback_tasks.planning.sequence import Images, Settings, Share
 from rollback_tasks.planning.target import Choice, is_same
 
 __all__ = ["TargetFacts", "ledger_lines", "plan_host", "projected", "release_id", "start_state"]
@@ -85,7 +85,17 @@ def plan_host(
         share=share,
         ledger_lines=ledger_lines(request, current, target, verdict, reached),
     )
-    start = start_state(project, facts, pictures)
+    return with_steps(plan, project, facts, steps, pictures)
+
+
+def with_steps(
+    plan: HostPlan, project: Project, facts: HostFacts, steps: tuple[Step, ...], pictures: Images | None = None
+) -> HostPlan:
+    """Return the plan with its steps, and what they make of the host.
+
+    :param pictures: of the target; None where the images stay.
+    """
+    start = start_state(project, facts, pictures or Images(references=dict(facts.compose_images)))
     return replace(plan, steps=steps, start=start, end=projected(start, steps))
 
 
@@ -93,7 +103,7 @@ def start_state(project: Project, facts: HostFacts, pictures: Images) -> HostSta
     """Return what a rollback would change, as it is now."""
     return HostState(
         checkout=facts.git.commit + ("+" if facts.git.dirty else ""),
-        images=sequence.meant(facts, pictures.references),
+        images=parts.meant(facts, pictures.references),
         running={
             service: next(
                 (c.image for c in facts.service_containers(service) if c.state in ("running", "restarting")), None

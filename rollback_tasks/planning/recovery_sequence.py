@@ -9,8 +9,8 @@ from rollback_tasks.model.plan import Blocker, Step
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.recovery import BaseBackup, Cluster, Target
 from rollback_tasks.model.release import Release
+from rollback_tasks.planning.parts import Settings
 from rollback_tasks.planning.restore_sequence import Source
-from rollback_tasks.planning.sequence import Settings
 from rollback_tasks.planning.window import Choice
 from rollback_tasks.steps.archive_wal import ArchiveWal
 from rollback_tasks.steps.pull_backup import PullBackup

@@ -9,12 +9,12 @@ from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Step
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Backup, Release
-from rollback_tasks.planning.sequence import Settings, Share
-from rollback_tasks.steps.await_healthy import AwaitHealthy
+from rollback_tasks.planning import parts
+from rollback_tasks.planning.database_parts import emergency, meet
+from rollback_tasks.planning.parts import Settings, Share
 from rollback_tasks.steps.backup_database import BackupDatabase
 from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
-from rollback_tasks.steps.pull_backup import PullBackup
 from rollback_tasks.steps.restore_beside import RestoreBeside, VerifyRestored
 from rollback_tasks.steps.resume_services import ResumeServices
 from rollback_tasks.steps.save_evidence import SaveEvidence
@@ -59,42 +59,6 @@ def swap(project: Project, run_id: str, source: Source, facts: HostFacts) -> tup
     )
 
 
-def emergency(
-    project: Project,
-    run_id: str,
-    facts: HostFacts,
-    current: Release,
-    settings: Settings,
-    *,
-    proves: bool = True,
-) -> tuple[Step, ...]:
-    """Return the steps that back up what is live, off the host and proven, before anything of it is put aside.
-
-    :param proves: False where what is live is so broken that it cannot be restored: the dump is read back only.
-    """
-    assert facts.database is not None
-    size, name, local = facts.database.size_bytes, project.backup_name(run_id), settings.local_backups
-    made = (
-        BackupDatabase(
-            project_=project,
-            run_id=run_id,
-            name=name,
-            commit=current.commit,
-            size_bytes=size,
-            host=facts.host,
-            images=current.images,
-        ),
-        PullBackup(project_=project, name=name, local_folder=local),
-    )
-    if not proves:
-        return made
-    return (
-        *made,
-        ProveBackup(project_=project, run_id=run_id, name=name, local_folder=local, size_bytes=size),
-        DropScratch(project_=project, run_id=run_id),
-    )
-
-
 def restoring(
     *,
     project: Project,
@@ -117,21 +81,18 @@ def restoring(
     leads = share is None or share.leads
     old = tuple(c for c in facts.containers if c.service in project.app_services)
 
-    def meet(point: str, *, is_down: bool) -> list[Step]:
-        return [] if share is None else [MeetOthers(point=point, others=share.others, is_down=is_down)]
-
     steps: list[Step] = [SaveEvidence(project_=project, run_id=run_id)]
     if leads:
         steps += emergency(project, run_id, facts, current, settings, proves=proves)
         steps += [*first, *beside(project, run_id, source)]
-    steps += meet("prepared", is_down=False)
+    steps += meet(share, "prepared", is_down=False)
     steps.append(StopServices(project_=project, old=old, is_pulled=is_pulled))
-    steps += meet("stopped", is_down=True)
+    steps += meet(share, "stopped", is_down=True)
     if leads:
         steps += swap(project, run_id, source, facts)
-    steps += meet("changed", is_down=True)
+    steps += meet(share, "changed", is_down=True)
     steps += serving_again(project, facts, settings, source.schema, is_pulled=is_pulled)
-    steps += meet("healthy", is_down=True)
+    steps += meet(share, "healthy", is_down=True)
     return tuple(steps)
 
 
@@ -145,13 +106,7 @@ def serving_again(
         return ()
     return (
         ResumeServices(project_=project, old=old, is_pulled=is_pulled),
-        AwaitHealthy(
-            project_=project,
-            url=settings.health_url,
-            timeout=settings.health_timeout,
-            interval=settings.health_interval,
-            soak=settings.health_soak,
-        ),
+        parts.await_healthy(project, settings),
         VerifyRelease(project_=project, commit=facts.git.commit, images=ran, schema=schema),
     )
 

@@ -12,7 +12,8 @@ from rollback_tasks.model.plan import Blocker, Step
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Backup, Release
 from rollback_tasks.planning import restore_sequence
-from rollback_tasks.planning.sequence import Settings
+from rollback_tasks.planning.database_parts import emergency
+from rollback_tasks.planning.parts import Settings
 from rollback_tasks.steps.merge_table import MergeTable, StageTable
 from rollback_tasks.steps.restore_beside import DropRestored, RestoreBeside, VerifyRestored
 from rollback_tasks.steps.save_evidence import SaveEvidence
@@ -77,7 +78,7 @@ def sequence(
     source = restore_sequence.of_backup(backup)
     return (
         SaveEvidence(project_=project, run_id=run_id),
-        *restore_sequence.emergency(project, run_id, facts, current, settings, proves=wish.proves),
+        *emergency(project, run_id, facts, current, settings, proves=wish.proves),
         RestoreBeside(project_=project, run_id=run_id, source=source.path, size_bytes=source.size_bytes),
         VerifyRestored(project_=project, run_id=run_id, source=source.path, is_compared=False),
         StageTable(project_=project, run_id=run_id, table=wish.table, source=source.path, size_bytes=source.size_bytes),

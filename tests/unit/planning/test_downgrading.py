@@ -10,7 +10,7 @@ from rollback_tasks.drivers.alembic import ScriptGraph, parse_scripts
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Step
 from rollback_tasks.planning import downgrading
-from rollback_tasks.planning.sequence import Share
+from rollback_tasks.planning.parts import Share
 from tests.builders import (
     RUN,
     a_container,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollback_tasks.planning.sequence import Images, meant
+from rollback_tasks.planning.parts import Images, meant
 from tests.builders import image, some_facts
 
 

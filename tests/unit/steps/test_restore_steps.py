@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from rollback_tasks.model.plan import Compensation, HostState, Keep, Step
+from rollback_tasks.planning.parts import Share
 from rollback_tasks.planning.planner import projected
 from rollback_tasks.planning.restore_sequence import Source, restoring
-from rollback_tasks.planning.sequence import Share
 from rollback_tasks.planning.tables import TableWish, sequence
 from rollback_tasks.shell import Command, Effect, standalone
 from rollback_tasks.steps.codec import from_json, to_json

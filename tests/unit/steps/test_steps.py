@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rollback_tasks.model.facts import GitFacts, HostFacts
 from rollback_tasks.model.plan import Check, Compensation, Fetch, Gate, HostPlan, HostState, Keep, Step
 from rollback_tasks.model.verdict import Verdict, VerdictKind
+from rollback_tasks.planning.parts import Share
 from rollback_tasks.planning.planner import plan_host
-from rollback_tasks.planning.sequence import Share
 from rollback_tasks.planning.target import choose, current_release
 from rollback_tasks.shell import Command, Effect, standalone
 from rollback_tasks.steps.codec import KINDS
