@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from datetime import datetime
 
-from rollback_tasks.drivers.postgres import FIND_DB, PSQL
+from rollback_tasks.drivers.postgres import FIND_DB, INSIDE
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.recovery import BaseBackup
 from rollback_tasks.shell import Command, Effect, script
@@ -44,11 +44,9 @@ fail() {
   echo "$1" >&2
   exit 1
 }
-inside() {
-  docker exec -i -e PGAPPNAME="rollback-$run" "$db" sh -c '"""
-    + PSQL.replace("'", "'\\''")
-    + """; export PGPASSWORD PGOPTIONS; exec "$@"' base "$@"
-}
+"""
+    + INSIDE
+    + """\
 ask() { inside psql -XqAt -v ON_ERROR_STOP=1 -U "$user" -d "$side" -c "$1"; }
 now="select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD\\"T\\"HH24:MI:SS.US+00:00')"
 : >"$part" || fail "the base backup cannot be begun"

@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-from rollback_tasks.drivers.postgres import COUNTS, FIND_DB, PSQL, SCHEMA, sql
-from rollback_tasks.drivers.scratch import END_OWN, named
+from rollback_tasks.drivers import databases
+from rollback_tasks.drivers.databases import CREATE_LIKE, restored_name
+from rollback_tasks.drivers.postgres import COUNTS, FIND_DB, INSIDE, SCHEMA, sql
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
 
-# Everything that is fixed when a database is made. Older servers lack some columns: asked by name, they are null.
-_CREATE = """\
-select pg_terminate_backend(pid) from pg_stat_activity where datname = :'new' \\g /dev/null
-drop database if exists :"new";
-select format('create database %I owner %I template template0 encoding %L lc_collate %L lc_ctype %L', :'new',
-    pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype)
-  || case j ->> 'datlocprovider'
-       when 'i' then format(' locale_provider icu icu_locale %L', coalesce(j ->> 'datlocale', j ->> 'daticulocale'))
-       when 'b' then format(' locale_provider builtin builtin_locale %L', j ->> 'datlocale') else '' end
-  || case when j ->> 'daticurules' is null then '' else format(' icu_rules %L', j ->> 'daticurules') end
-  || format(' tablespace %I', (select spcname from pg_tablespace s where s.oid = dattablespace))
-from pg_database d, to_jsonb(d) j where datname = :'live'
-\\gexec
-"""
-
 # In no single transaction, which would hold a lock for every table at once: what fails is dropped, nothing else saw it.
 # A subscription would go on by itself, and would keep the database from being renamed or dropped.
-_RESTORE = (
-    FIND_DB
+INTO_NEW = (
+    INSIDE
     + """\
-user=$3 live=$4 new=$5 place=$6 create=$7 run=$8 side=$9
-inside() {
-  docker exec -i -e PGAPPNAME="rollback-$run" "$db" sh -c '"""
-    + PSQL.replace("'", "'\\''")
-    + """; export PGPASSWORD PGOPTIONS; exec "$@"' restore "$@"
-}
 [ -r "$place.dump" ] || { echo "$place.dump cannot be read" >&2; exit 1; }
 printf '%s' "$create" | inside psql -XqAt -v ON_ERROR_STOP=1 -v new="$new" -v live="$live" -U "$user" -d "$side" -f - ||
   exit 1
 inside pg_restore --exit-on-error --no-subscriptions -U "$user" -d "$new" <"$place.dump" || exit 1
-echo 'analyze' | inside psql -XqAt -v ON_ERROR_STOP=1 -U "$user" -d "$new" -f - || exit 1
 """
 )
 
-
-def restored_name(database: str, run_id: str) -> str:
-    """Return the name of the database that a run restores a backup into."""
-    return named(database, "restored", run_id)
+_RESTORE = (
+    FIND_DB
+    + """\
+user=$3 live=$4 new=$5 place=$6 create=$7 run=$8 side=$9
+"""
+    + INTO_NEW
+    + """\
+echo 'analyze' | inside psql -XqAt -v ON_ERROR_STOP=1 -U "$user" -d "$new" -f - || exit 1
+"""
+)
 
 
 def restore(project: Project, *, source: str, run_id: str, timeout: float) -> Command:
@@ -62,7 +47,7 @@ def restore(project: Project, *, source: str, run_id: str, timeout: float) -> Co
         project.database,
         restored_name(project.database, run_id),
         source,
-        _CREATE,
+        CREATE_LIKE,
         run_id,
         project.side_database,
         effect=Effect.WRITE,
@@ -112,16 +97,6 @@ def verify(project: Project, *, source: str, run_id: str) -> Command:
 
 
 def drop(project: Project, run_id: str) -> Command:
-    """Return the command that ends what the run does in the server and drops the database that it restored into; its
-    name can be nobody else's, and it no longer has that name once it is live."""
-    return sql(
-        project,
-        END_OWN + "select pg_terminate_backend(pid) from pg_stat_activity where datname = :'name' \\g /dev/null\n"
-        'drop database if exists :"name";',
-        effect=Effect.WRITE,
-        database=project.side_database,
-        values=(("name", restored_name(project.database, run_id)), ("own", f"rollback-{run_id}")),
-        application=f"rollback-{run_id}",
-        timeout=180,
-        waits=True,
-    )
+    """Return the command that drops the database that the run restored into; it no longer has that name once it is
+    live."""
+    return databases.drop(project, run_id, restored_name(project.database, run_id))

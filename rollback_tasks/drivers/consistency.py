@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollback_tasks.drivers import consistency_sql as ask_for
+from rollback_tasks.drivers.databases import scratch_name
 from rollback_tasks.drivers.postgres import sql
-from rollback_tasks.drivers.scratch import scratch_name
 from rollback_tasks.drivers.statements import SETTINGS, as_script, errors_of, snapshot
 from rollback_tasks.errors import MalformedAnswer
 from rollback_tasks.model.project import Project

@@ -37,6 +37,17 @@ PSQL = (
     " -c default_transaction_read_only=off' "
 )
 
+# A function for scripts: run something in the database's container $db, in sessions named after the run $run.
+INSIDE = (
+    """\
+inside() {
+  docker exec -i -e PGAPPNAME="rollback-$run" "$db" sh -c '"""
+    + PSQL.replace("'", "'\\''")
+    + """; export PGPASSWORD PGOPTIONS; exec "$@"' inside "$@"
+}
+"""
+)
+
 _SQL = (
     """\
 user=$3 database=$4 text=$5 application=$6

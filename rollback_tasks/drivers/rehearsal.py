@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 
 from rollback_tasks.drivers.alembic_run import Deployed, pointed_at, run
+from rollback_tasks.drivers.databases import scratch_name
 from rollback_tasks.drivers.postgres import sql
-from rollback_tasks.drivers.scratch import scratch_name
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
 

@@ -2,90 +2,33 @@
 
 from __future__ import annotations
 
-from rollback_tasks.drivers.postgres import AWAIT_DB, COUNTS, FIND_DB, PSQL, sql
+from rollback_tasks.drivers import databases
+from rollback_tasks.drivers.alembic_run import container_name
+from rollback_tasks.drivers.beside import INTO_NEW
+from rollback_tasks.drivers.databases import (
+    COPY_PROPERTIES,
+    CREATE_LIKE,
+    END_OWN,
+    SETTINGS,
+    SHUT,
+    copy_name,
+    left_name,
+    scratch_name,
+)
+from rollback_tasks.drivers.postgres import AWAIT_DB, COUNTS, FIND_DB, INSIDE, sql
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
 
-# Encoding and collation as the live one has them; a restore under another collation is another database.
-CREATE_LIKE = """\
-select format('create database %I owner %I template template0 encoding %L lc_collate %L lc_ctype %L', :'new',
-  pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype)
-from pg_database where datname = :'live'
-\\gexec
-"""
-
-# What belongs to the database object itself does not come with a dump or a template.
-COPY_PROPERTIES = """\
-select format('alter database %I connection limit %s', :'new', datconnlimit)
-from pg_database where datname = :'live'
-\\gexec
-select format('comment on database %I is %L', :'new', shobj_description(oid, 'pg_database'))
-from pg_database where datname = :'live' and shobj_description(oid, 'pg_database') is not null
-\\gexec
-select format('revoke all on database %I from public', :'new')
-from pg_database where datname = :'live' and datacl is not null
-\\gexec
-select format('grant %s on database %I to %s%s', a.privilege_type, :'new',
-  case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end,
-  case when a.is_grantable then ' with grant option' else '' end)
-from pg_database d, aclexplode(d.datacl) a where d.datname = :'live'
-\\gexec
-"""
-
-# Of the settings those that everybody may set, or all for a superuser: `:'new'` becomes like `:'live'`.
-SETTINGS = """\
-with settings as (
-  select r.rolname, split_part(c, '=', 1) as name, substr(c, strpos(c, '=') + 1) as value
-  from pg_db_role_setting s join pg_database d on d.oid = s.setdatabase and d.datname = :'live'
-  left join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) c
-  where r.rolname is null or r.rolname = current_user or (select rolsuper from pg_roles where rolname = current_user))
-select case when rolname is null then format('alter database %I set %I to %s', :'new', name, literal)
-  else format('alter role %I in database %I set %I to %s', rolname, :'new', name, literal) end
-from (select *, case when name in ('search_path', 'temp_tablespaces', 'session_preload_libraries',
-  'local_preload_libraries', 'shared_preload_libraries') then value else quote_literal(value) end as literal
-  from settings) q
-\\gexec
-"""
-
-
-def scratch_name(database: str, run_id: str) -> str:
-    """Return the name of a run's scratch database: at most 63 bytes, and nobody else's."""
-    return named(database, "scratch", run_id)
-
-
-def copy_name(database: str, run_id: str) -> str:
-    """Return the name of the copy that a run goes back to."""
-    return named(database, "before", run_id)
-
-
-def left_name(database: str, run_id: str) -> str:
-    """Return the name that a half-changed database is put aside under."""
-    return named(database, "left", run_id)
-
-
-def named(database: str, role: str, run_id: str) -> str:
-    """Return the name of a run's database in some role: at most 63 bytes."""
-    tail = f"__{role}_{run_id}"
-    return database.encode()[: 63 - len(tail)].decode("utf-8", "ignore") + tail
-
-
-# In no single transaction, which would hold a lock for every table at once: a scratch database that fails is dropped.
-# A subscription would keep it from being dropped.
 _RESTORE = (
     FIND_DB
     + """\
 user=$3 live=$4 new=$5 place=$6 create=$7 counts=$8 run=$9 side=${10}
-inside() {
-  docker exec -i -e PGAPPNAME="rollback-$run" "$db" sh -c '"""
-    + PSQL.replace("'", "'\\''")
-    + """; export PGPASSWORD PGOPTIONS; exec "$@"' restore "$@"
-}
 umask 077; manifest=$place.manifest.json began=$(date +%s)
 want=$(sed -n 's/^"counts": //p' "$manifest")
 [ -n "$want" ] || { echo "$manifest holds no counts" >&2; exit 1; }
-printf 'drop database if exists :"new";\\n%s' "$create" |
-  inside psql -XqAt -v ON_ERROR_STOP=1 -v new="$new" -v live="$live" -U "$user" -d "$side" -f - || exit 1
-inside pg_restore --exit-on-error --no-subscriptions -U "$user" -d "$new" <"$place.dump" || exit 1
+"""
+    + INTO_NEW
+    + """\
 have=$(printf '%s;' "$counts" | inside psql -XqAt -v ON_ERROR_STOP=1 -U "$user" -d "$new" -f -) || exit 1
 [ "$have" = "$want" ] || { echo "restored rows differ: $have, not $want" >&2; exit 1; }
 sed 's/^"level": "[a-z]*"/"level": "restored"/; s/^\\("restore_seconds": \\)[^,]*/\\1'$(($(date +%s) - began))'/
@@ -116,65 +59,10 @@ def prove(project: Project, *, backup: str, run_id: str, timeout: float) -> Comm
     )
 
 
-# A statement goes on in the server when the command that sent it was ended on the host: a database that is being
-# made cannot be dropped, and what was shut stays shut. The script that sent it ends with its session.
-END_OWN = """\
-select set_config('rollback.own', :'own', false) \\g /dev/null
-do $$
-declare
-  began timestamptz := clock_timestamp();
-  others int;
-begin
-  loop
-    perform pg_stat_clear_snapshot();
-    select count(*) into others from (
-      select pg_terminate_backend(pid) from pg_stat_activity
-      where application_name = current_setting('rollback.own') and pid <> pg_backend_pid()) s;
-    exit when others = 0;
-    if clock_timestamp() - began > interval '20 s' then
-      raise exception 'sessions of the run do not end';
-    end if;
-    perform pg_sleep(0.02);
-  end loop;
-end $$;
-"""
-
-
 def drop_scratch(project: Project, run_id: str) -> Command:
     """Return the command that drops the run's own scratch database; its name can be nobody else's."""
-    return sql(
-        project,
-        END_OWN + "select pg_terminate_backend(pid) from pg_stat_activity where datname = :'name' \\g /dev/null\n"
-        'drop database if exists :"name";',
-        effect=Effect.WRITE,
-        database=project.side_database,
-        values=(("name", scratch_name(project.database, run_id)), ("own", f"rollback-{run_id}")),
-        application=f"rollback-{run_id}",
-        timeout=180,
-        waits=True,
-    )
+    return databases.drop(project, run_id, scratch_name(project.database, run_id))
 
-
-# Connections are closed to everybody, superusers too, while the sessions end; and are always opened again.
-_SHUT = """\
-alter database :"live" allow_connections false;
-do $$
-declare
-  live text := current_setting('rollback.live');
-  began timestamptz := clock_timestamp();
-  others int;
-begin
-  loop
-    perform pg_stat_clear_snapshot();
-    select count(*) into others from (select pg_terminate_backend(pid) from pg_stat_activity where datname = live) s;
-    exit when others = 0;
-    if clock_timestamp() - began > interval '20 s' then
-      raise exception 'sessions of % do not end', live;
-    end if;
-    perform pg_sleep(0.02);
-  end loop;
-end $$;
-"""
 
 OPEN = """\
 select format('alter database %I allow_connections true', datname) from pg_database
@@ -186,18 +74,19 @@ where datname = :'live' and not datallowconn
 _WITH_SHUT = (
     AWAIT_DB
     + """\
-user=$3 live=$4 other=$5 aside=$6 run=$7 marker=$8 body=$9 side=${10}
-inside() {
-  docker exec -i -e PGAPPNAME="rollback-$run" "$db" sh -c '"""
-    + PSQL.replace("'", "'\\''")
-    + """; export PGPASSWORD PGOPTIONS; exec "$@"' swap psql -XqAt -v ON_ERROR_STOP=1 \\
+user=$3 live=$4 other=$5 aside=$6 run=$7 marker=$8 body=$9 side=${10} alembic=${11}
+"""
+    + INSIDE
+    + """\
+ask() {
+  inside psql -XqAt -v ON_ERROR_STOP=1 \\
     -v live="$live" -v other="$other" -v aside="$aside" -U "$user" -d "$side" -f -
 }
 [ -z "$marker" ] || [ -e "$marker" ] || exit 0
-docker rm -f "rollback-$run-alembic" >/dev/null 2>&1
+docker rm -f "$alembic" >/dev/null 2>&1
 code=0
-printf '%s' "$body" | inside || code=$?
-inside <<'END' || code=1
+printf '%s' "$body" | ask || code=$?
+ask <<'END' || code=1
 """
     + OPEN
     + """\
@@ -207,22 +96,27 @@ exit $code
 )
 
 _COPY = (
-    "select set_config('rollback.live', :'live', false) \\g /dev/null\n"
     "select count(*) = 0 as missing from pg_database where datname = :'other' \\gset\n"
     "\\if :missing\n"
-    + _SHUT
+    "\\set new :other\n"
+    + SHUT
     + 'create database :"other" template :"live";\n'
-    + "\\set new :other\n"
     + COPY_PROPERTIES
     + SETTINGS
     + "\\endif\n"
 )
 
+# The live one was changed, so the copy has to be somewhere: waiting, or live already with the other put aside.
 _BACK = (
-    "select set_config('rollback.live', :'live', false) \\g /dev/null\n"
-    "select count(*) > 0 as present from pg_database where datname = :'other' \\gset\n"
+    "select count(*) filter (where datname = :'other') > 0 as present, count(*) = 0 as is_gone\n"
+    "from pg_database where datname in (:'other', :'aside') \\gset\n"
+    "\\if :is_gone\n"
+    "  \\warn 'there is no database' :other 'to go back to'\n"
+    '  select 1/0 as "the copy is gone";\n'
+    "\\endif\n"
     "\\if :present\n"
-    + _SHUT
+    "\\set new :other\n"
+    + SHUT
     + 'begin;\nalter database :"live" rename to :"aside";\nalter database :"other" rename to :"live";\ncommit;\n'
     'alter database :"aside" allow_connections true;\n' + "\\endif\n"
 )
@@ -255,6 +149,7 @@ def _shut(project: Project, run_id: str, body: str, *, marker: str, effect: Effe
         marker,
         body,
         project.side_database,
+        container_name(run_id, project.name),
         effect=effect,
         timeout=timeout,
         place=project.database_site.place,

@@ -5,41 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from rollback_tasks.drivers.beside import restored_name
-from rollback_tasks.drivers.postgres import AWAIT_DB, PSQL, sql
-from rollback_tasks.drivers.scratch import (
+from rollback_tasks.drivers.databases import (
     COPY_PROPERTIES,
     END_OWN,
     SETTINGS,
+    SHUT,
     copy_name,
     left_name,
+    restored_name,
 )
+from rollback_tasks.drivers.postgres import AWAIT_DB, INSIDE, sql
 from rollback_tasks.errors import MalformedAnswer
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
-
-# Connections are closed to everybody, superusers too, while the sessions end. One pass over the list and a short sleep:
-# waiting for each session in turn takes seconds where there are many.
-_SHUT = """\
-select set_config('rollback.live', :'live', false), set_config('rollback.new', :'new', false) \\g /dev/null
-alter database :"live" allow_connections false;
-do $$
-declare
-  began timestamptz := clock_timestamp();
-  others int;
-begin
-  loop
-    perform pg_stat_clear_snapshot();
-    select count(*) into others from (select pg_terminate_backend(pid) from pg_stat_activity
-      where datname in (current_setting('rollback.live'), current_setting('rollback.new'))) s;
-    exit when others = 0;
-    if clock_timestamp() - began > interval '20 s' then
-      raise exception 'sessions of % do not end', current_setting('rollback.live');
-    end if;
-    perform pg_sleep(0.02);
-  end loop;
-end $$;
-"""
 
 # What belongs to the database object stays with it through a rename: it is copied while the other is still open.
 _FORWARD = (
@@ -50,7 +28,7 @@ _FORWARD = (
     + SETTINGS
     + "select format('alter database %I is_template true', :'new') from pg_database\n"
     "where datname = :'live' and datistemplate\n\\gexec\n"
-    + _SHUT
+    + SHUT
     + 'begin;\nalter database :"live" rename to :"old";\nalter database :"new" rename to :"live";\ncommit;\n'
     "\\endif\n"
 )
@@ -71,7 +49,7 @@ from pg_database \\gset
 \\if :has_live
 \\set new :old
 """
-    + _SHUT
+    + SHUT
     + """\
 \\endif
 begin;
@@ -98,15 +76,16 @@ user=$3 live=$4 old=$5 new=$6 left=$7 run=$8 folder=$9 body=${10} side=${11}
 aside=$new must=false
 if [ -e "$folder/decided-undo" ]; then must=true; fi
 if [ "$must" = true ] || [ -e "$folder/served" ]; then aside=$left; fi
-inside() {
-  docker exec -i -e PGAPPNAME="rollback-$run" "$db" sh -c '"""
-    + PSQL.replace("'", "'\\''")
-    + """; export PGPASSWORD PGOPTIONS; exec "$@"' swap psql -XqAt -v ON_ERROR_STOP=1 -v live="$live" -v old="$old" \\
+"""
+    + INSIDE
+    + """\
+ask() {
+  inside psql -XqAt -v ON_ERROR_STOP=1 -v live="$live" -v old="$old" \\
     -v new="$new" -v left="$left" -v aside="$aside" -v must="$must" -v own="rollback-$run" -U "$user" -d "$side" -f -
 }
 code=0
-printf '%s' "$body" | inside || code=$?
-inside <<'END' || code=1
+printf '%s' "$body" | ask || code=$?
+ask <<'END' || code=1
 """
     + _OPEN
     + """\

@@ -7,9 +7,8 @@ What a run needs for that, and for its way back, lies in a schema of its own in 
 
 from __future__ import annotations
 
-from rollback_tasks.drivers.beside import restored_name
-from rollback_tasks.drivers.postgres import AWAIT_DB, FIND_DB, PSQL, sql
-from rollback_tasks.drivers.scratch import END_OWN
+from rollback_tasks.drivers.databases import END_OWN, restored_name
+from rollback_tasks.drivers.postgres import AWAIT_DB, FIND_DB, INSIDE, sql
 from rollback_tasks.drivers.table_functions import FUNCTIONS
 from rollback_tasks.drivers.table_sql import DESCRIBE, DISCARD, KEPT, MERGE, STAGE, STAGED, UNDO
 from rollback_tasks.model.project import Project
@@ -21,14 +20,13 @@ def schema_name(run_id: str) -> str:
     return f"rollback_{run_id}"
 
 
-_INSIDE = (
-    """\
-inside() {
+_ASK = (
+    INSIDE
+    + """\
+ask() {
   database=$1
   shift
-  docker exec -i -e PGAPPNAME="rollback-$run" "$db" sh -c '"""
-    + PSQL.replace("'", "'\\''")
-    + """; export PGPASSWORD PGOPTIONS; exec "$@"' rows psql -XqAt -v ON_ERROR_STOP=1 -v table="$table" \\
+  inside psql -XqAt -v ON_ERROR_STOP=1 -v table="$table" \\
     -v schema="$schema" -U "$user" -d "$database" "$@"
 }
 """
@@ -39,16 +37,16 @@ inside() {
 _STAGE = (
     FIND_DB
     + "user=$3 live=$4 new=$5 table=$6 schema=$7 run=$8 describe=$9 stage=${10} staged=${11} source=${12}\n"
-    + _INSIDE
+    + _ASK
     + """\
-columns=$(printf '%s' "$describe" | inside "$new" -f -) || exit 1
-said=$(printf '%s' "$stage" | inside "$live" -v columns="$columns" -f -) || exit 1
+columns=$(printf '%s' "$describe" | ask "$new" -f -) || exit 1
+said=$(printf '%s' "$stage" | ask "$live" -v columns="$columns" -f -) || exit 1
 from=$(printf '%s\\n' "$said" | sed -n 1p) list=$(printf '%s\\n' "$said" | sed -n 2p)
-printf 'copy (select %s from %s) to stdout;\\n' "$list" "$from" | inside "$new" -f - |
-  inside "$live" -c "copy \\"$schema\\".stage from stdin" || exit 1
+printf 'copy (select %s from %s) to stdout;\\n' "$list" "$from" | ask "$new" -f - |
+  ask "$live" -c "copy \\"$schema\\".stage from stdin" || exit 1
 counts=$(sed -n 's/^"counts": //p' "$source.manifest.json")
 [ -n "$counts" ] || { echo "the manifest of $source holds no counts" >&2; exit 1; }
-printf '%s' "$staged" | inside "$live" -v counts="$counts" -f -
+printf '%s' "$staged" | ask "$live" -v counts="$counts" -f -
 """
 )
 
@@ -83,10 +81,10 @@ def stage(project: Project, *, table: str, source: str, run_id: str, timeout: fl
 _MERGE = (
     FIND_DB
     + "user=$3 live=$4 table=$5 schema=$6 run=$7 mode=$8 deletes=$9 quiet=${10} body=${11} told=${12}\n"
-    + _INSIDE
+    + _ASK
     + """\
 umask 077
-printf '%s' "$body" | inside "$live" -v mode="$mode" -v deletes="$deletes" -v quiet="$quiet" -f - >"$told.partial" &&
+printf '%s' "$body" | ask "$live" -v mode="$mode" -v deletes="$deletes" -v quiet="$quiet" -f - >"$told.partial" &&
   mv "$told.partial" "$told" && cat "$told"
 """
 )
@@ -138,13 +136,13 @@ def is_merged(project: Project, run_id: str) -> Command:
 _UNDO = (
     AWAIT_DB
     + "user=$3 live=$4 schema=$5 run=$6 folder=$7 body=$8 kept=$9 table=\n"
-    + _INSIDE
+    + _ASK
     + """\
 if [ -e "$folder/decided-undo" ] && [ ! -e "$folder/rows-undoing" ]; then
-  printf '%s' "$kept" | inside "$live" -f - || exit 1
+  printf '%s' "$kept" | ask "$live" -f - || exit 1
   : >"$folder/rows-undoing" || exit 1
 fi
-printf '%s' "$body" | inside "$live" -v own="rollback-$run" -f -
+printf '%s' "$body" | ask "$live" -v own="rollback-$run" -f -
 """
 )
 

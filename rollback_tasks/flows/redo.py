@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.drivers import git_checkout, postgres, scratch
+from rollback_tasks.drivers import databases, git_checkout, postgres
 from rollback_tasks.errors import Declined, PlanRefused, RollbackError, UsageError
 from rollback_tasks.execution import lock, runs
 from rollback_tasks.execution.runs import PastRun, RunState
@@ -114,13 +114,13 @@ class _Redo:
     def _lost(self, session: Session, run_id: str) -> tuple[str, ...]:
         """Return what leaves the live database; nothing where the run kept no other one."""
         project, facts = session.project, session.facts
-        copy = scratch.copy_name(project.database, run_id)
+        copy = databases.copy_name(project.database, run_id)
         if facts.database is None or copy not in facts.database.databases:
             return ()
         host = self.world.read_only(session.host)
         live = postgres.read_counts(host.run(postgres.counts(project)).text)
         then = postgres.read_counts(host.run(postgres.counts(project, database=copy)).text)
-        return decisions.costs(live, then, scratch.left_name(project.database, run_id))
+        return decisions.costs(live, then, databases.left_name(project.database, run_id))
 
     def go(self) -> RunReport:
         """Show, ask, lock, take back."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rollback_tasks.drivers.alembic import ScriptGraph
-from rollback_tasks.drivers.scratch import copy_name
+from rollback_tasks.drivers.databases import copy_name
 from rollback_tasks.drivers.swap import Obstacles
 from rollback_tasks.errors import UsageError
 from rollback_tasks.model.facts import HostFacts

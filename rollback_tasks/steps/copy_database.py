@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rollback_tasks.drivers import containers, scratch
+from rollback_tasks.drivers import containers, databases, scratch
 from rollback_tasks.model.plan import Action, Check, Compensation, HostState
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
@@ -28,7 +28,7 @@ class CopyDatabase(BaseStep):
     @property
     def name(self) -> str:
         """The copy."""
-        return scratch.copy_name(self.project_.database, self.run_id)
+        return databases.copy_name(self.project_.database, self.run_id)
 
     def describe(self) -> str:
         """The operator's sentence."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rollback_tasks.drivers import alembic_run, postgres, rehearsal, scratch
+from rollback_tasks.drivers import alembic_run, databases, postgres, rehearsal
 from rollback_tasks.drivers.alembic_run import Deployed
 from rollback_tasks.model.plan import Action, Check, Compensation
 from rollback_tasks.model.project import Project
@@ -62,7 +62,7 @@ class RehearseDowngrade(BaseStep):
 
     def postcondition(self) -> tuple[Check, ...]:
         """The scratch database is where the live one will be; the live one did not move."""
-        there = scratch.scratch_name(self.project_.database, self.run_id)
+        there = databases.scratch_name(self.project_.database, self.run_id)
         reached = postgres.has_schema(self.project_, self.after, database=there)
         return (
             Check("the rehearsal reached the target's schema", reached),

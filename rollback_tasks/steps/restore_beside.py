@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rollback_tasks.drivers import beside, consistency
-from rollback_tasks.drivers.beside import restored_name
+from rollback_tasks.drivers.databases import restored_name
 from rollback_tasks.model.plan import Action, Check, Compensation
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep

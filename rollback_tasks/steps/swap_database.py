@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rollback_tasks.drivers import containers, postgres, swap
-from rollback_tasks.drivers.scratch import copy_name
+from rollback_tasks.drivers.databases import copy_name
 from rollback_tasks.model.plan import Action, Check, Compensation, HostState, Keep
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep

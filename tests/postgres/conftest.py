@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,24 @@ class Site:
     def ask(self, text: str, *, database: str | None = None) -> Any:
         """Return the one value of a query, read as JSON."""
         return json.loads(self.server.psql(database or self.project.database, f"select to_json(({text}))") or "null")
+
+    @contextmanager
+    def visitor(self, database: str) -> Iterator[subprocess.Popen[bytes]]:
+        """Somebody whose session goes on in ``database`` until it is ended."""
+        words = [str(self.server.programs / "psql"), "-XqAt", "-h", str(self.server.socket), "-U", "owner"]
+        looks = [*words, "-d", database, "-c", "select pg_sleep(60)"]
+        with subprocess.Popen(looks, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            literal = "'" + database.replace("'", "''") + "'"
+            count = f"(select count(*) from pg_stat_activity where datname = {literal} and query like '%pg_sleep%')"
+            until = time.monotonic() + 20
+            while not self.ask(count, database="postgres"):
+                assert process.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            try:
+                yield process
+            finally:
+                process.kill()
 
     @property
     def databases(self) -> set[str]:

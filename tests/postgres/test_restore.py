@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_tasks.drivers import backup, beside, scratch, swap
+from rollback_tasks.drivers import backup, beside, databases, swap
 from rollback_tasks.errors import CommandFailed
 from tests.builders import RUN, commit
 from tests.postgres.conftest import Site
@@ -116,7 +116,7 @@ def test_what_the_application_may_have_written_to_is_never_dropped(any_site: Sit
         any_site.run(swap.back(any_site.project, RUN))
         any_site.run(beside.drop(any_site.project, RUN))
         assert any_site.databases == {"", f"__left_{RUN}"}
-    left = scratch.left_name(any_site.project.database, RUN)
+    left = databases.left_name(any_site.project.database, RUN)
     assert any_site.ask("(select count(*) from books)", database=left) == 200
 
 
@@ -125,7 +125,7 @@ def test_undoing_a_finished_run_whose_old_database_is_gone_fails(site: Site) -> 
     folder = run_folder(site)
     restore(site, dump(site))
     site.run(swap.forward(site.project, RUN))
-    site.lay(f"drop database {quoted(scratch.copy_name(site.project.database, RUN))}", database="postgres")
+    site.lay(f"drop database {quoted(databases.copy_name(site.project.database, RUN))}", database="postgres")
     site.run(swap.back(site.project, RUN))  # a run that never swapped looks like this as well
     (folder / "decided-undo").touch()
     with pytest.raises(CommandFailed) as caught:
@@ -162,7 +162,7 @@ def test_what_is_not_what_the_manifest_says_is_told_by_table(site: Site) -> None
     site.lay(CONTENT)
     place = dump(site)
     restore(site, place)
-    there = beside.restored_name(site.project.database, RUN)
+    there = databases.restored_name(site.project.database, RUN)
     site.lay("delete from books where id <= 3; drop publication everything", database=there)
     with pytest.raises(CommandFailed) as caught:
         site.run(beside.verify(site.project, source=place, run_id=RUN))
@@ -180,7 +180,7 @@ def test_a_swap_that_fails_between_or_before_the_renames_leaves_the_live_databas
     site.lay(CONTENT)
     run_folder(site)
     restore(site, dump(site))
-    held = beside.restored_name(site.project.database, RUN) if "second" in which else site.project.database
+    held = databases.restored_name(site.project.database, RUN) if "second" in which else site.project.database
     name = f"held {site.project.database}"
     site.lay(f"begin; update books set title = 'held' where id = 1; prepare transaction '{name}'", database=held)
     with pytest.raises(CommandFailed):
@@ -199,7 +199,7 @@ def test_sessions_of_both_databases_are_ended_and_the_client_comes_in_again(site
     words = [str(site.server.programs / "psql"), "-XqAt", "-h", str(site.server.socket), "-U", "owner"]
     held = [
         subprocess.Popen([*words, "-d", database, "-c", "begin; select pg_sleep(60)"], stderr=subprocess.DEVNULL)
-        for database in (site.project.database, beside.restored_name(site.project.database, RUN))
+        for database in (site.project.database, databases.restored_name(site.project.database, RUN))
         for _ in range(3)
     ]
     count = "(select count(*) from pg_stat_activity where query like 'begin; select pg_sleep%')"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_tasks.drivers import rehearsal, scratch
+from rollback_tasks.drivers import databases, rehearsal, scratch
 from rollback_tasks.errors import CommandFailed
 from tests.builders import RUN
 from tests.postgres.conftest import Site
@@ -99,7 +99,7 @@ def test_a_live_database_that_a_cut_copy_left_shut_is_opened(site: Site) -> None
 
 def test_names_stay_within_what_a_name_may_be() -> None:
     for name in ("app", "x" * 63, "б" * 40):
-        made = {make(name, RUN) for make in (scratch.scratch_name, scratch.copy_name, scratch.left_name)}
+        made = {make(name, RUN) for make in (databases.scratch_name, databases.copy_name, databases.left_name)}
         assert len(made) == 3
         assert all(len(each.encode()) <= 63 and each.endswith(RUN) for each in made)
 
@@ -155,7 +155,7 @@ create table nothing (a int);
 )
 def test_a_rehearsed_downgrade_loses(site: Site, change: str, lost: dict[str, int]) -> None:
     project = site.project
-    there = scratch.scratch_name(project.database, RUN)
+    there = databases.scratch_name(project.database, RUN)
     site.lay(f"create database {quoted(there)}", database="postgres")
     site.lay(BEFORE, database=there)
     site.run(rehearsal.note(project, RUN))
@@ -178,3 +178,26 @@ def test_the_marker_of_a_run_may_have_any_name(site: Site, tmp_path: Path) -> No
     site.run(scratch.copy(site.project, RUN, timeout=60))
     site.run(scratch.swap_back(site.project, RUN, marker=str(marker)))
     assert site.databases == {"", f"__left_{RUN}"}
+
+
+def test_who_looks_into_the_copy_does_not_keep_it_from_coming_back(site: Site, tmp_path: Path) -> None:
+    marker = tmp_path / "changed"
+    marker.touch()
+    site.run(scratch.copy(site.project, RUN, timeout=60))
+    with site.visitor(databases.copy_name(site.project.database, RUN)) as visitor:
+        site.run(scratch.swap_back(site.project, RUN, marker=str(marker)))
+        assert visitor.wait(20) != 0
+    assert site.databases == {"", f"__left_{RUN}"}
+
+
+def test_undoing_a_change_whose_copy_is_gone_fails_and_undoing_it_twice_does_not(site: Site, tmp_path: Path) -> None:
+    marker = tmp_path / "changed"
+    marker.touch()
+    with pytest.raises(CommandFailed) as caught:
+        site.run(scratch.swap_back(site.project, RUN, marker=str(marker)))
+    assert "there is no database" in caught.value.stderr
+    assert site.databases == {""}
+    site.run(scratch.copy(site.project, RUN, timeout=60))
+    for _ in range(2):
+        site.run(scratch.swap_back(site.project, RUN, marker=str(marker)))
+        assert site.databases == {"", f"__left_{RUN}"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollback_tasks.drivers import backup, beside, table_rows
+from rollback_tasks.drivers import backup, beside, databases, table_rows
 from rollback_tasks.errors import CommandFailed
 from tests.builders import RUN, commit
 from tests.postgres.conftest import Site
@@ -237,7 +237,7 @@ def test_undoing_a_finished_run_whose_rows_are_gone_fails(site: Site) -> None:
 
 def test_rows_that_do_not_all_arrive_are_noticed(site: Site) -> None:
     place = ready(site)
-    there = beside.restored_name(site.project.database, RUN)
+    there = databases.restored_name(site.project.database, RUN)
     site.lay("delete from posts; delete from users where id > 10", database=there)
     with pytest.raises(CommandFailed) as caught:
         put_back(site, place)

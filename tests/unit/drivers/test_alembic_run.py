@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollback_tasks.drivers import scratch
 from rollback_tasks.drivers.alembic_run import container_name, end, pointed_at, run, secret_parts
 from rollback_tasks.shell import Effect, Secret
-from tests.builders import RUN, a_deployed
+from tests.builders import RUN, a_deployed, a_project
 
 LIVE, OTHER = "comicpile", "comicpile__scratch_1"
 
@@ -146,3 +147,8 @@ def test_two_projects_of_one_run_on_one_engine_do_not_end_each_other_s_alembic()
     names = {container_name(RUN, project) for project in ("pile", "second")}
     assert names == {f"rollback-{RUN}-pile-alembic", f"rollback-{RUN}-second-alembic"}
     assert end(RUN, "second").argv[-1] == f"rollback-{RUN}-second-alembic"
+
+
+def test_going_back_to_the_copy_ends_the_downgrade_by_the_name_that_it_was_started_under() -> None:
+    project = a_project(name="other")
+    assert container_name(RUN, "other") in scratch.swap_back(project, RUN, marker="/m").argv

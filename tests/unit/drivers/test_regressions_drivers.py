@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_tasks.drivers import backup, postgres, rehearsal, scratch
+from rollback_tasks.drivers import backup, databases, postgres, rehearsal, scratch
 from rollback_tasks.errors import CommandFailed
 from rollback_tasks.model.project import Project
 from rollback_tasks.ports import Completed
@@ -223,7 +223,7 @@ def test_the_scratch_database_has_the_settings_of_the_live_one(make: Make) -> No
     server("create schema app; create table app.alembic_version (version_num varchar(32) primary key)", "pile")
     server("insert into app.alembic_version values ('r1'); alter database pile set search_path = app, public", "pile")
     server.prove()
-    there = scratch.scratch_name("pile", RUN)
+    there = databases.scratch_name("pile", RUN)
     run(postgres.has_schema(server.project, ("r1",), database=there))
     run(rehearsal.note(server.project, RUN))
 
@@ -233,4 +233,4 @@ def test_a_backup_is_proven_in_more_than_one_transaction_since_one_locks_every_t
     server("create table first (a int); create table second (a int)", "pile")
     server.prove()
     text = "select count(distinct xmin::text) from pg_class where relname in ('first', 'second')"
-    assert server(text, scratch.scratch_name("pile", RUN)) == "2"
+    assert server(text, databases.scratch_name("pile", RUN)) == "2"
