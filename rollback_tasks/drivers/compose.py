@@ -247,7 +247,7 @@ def revive(project: Project, old: Sequence[Container], *, is_pulled: bool = Fals
         for word in (
             c.service,
             c.id,
-            "yes" if c.state in ("running", "restarting") else "no",
+            "yes" if c.is_up else "no",
             str(numbers[c.service]),
         )
     ]

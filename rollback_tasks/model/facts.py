@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rollback_tasks.model.recovery import BaseBackup
@@ -66,6 +66,16 @@ class Container:
     def is_running(self) -> bool:
         """True while its process runs (a restart loop is not running)."""
         return self.state == "running"
+
+    @property
+    def is_up(self) -> bool:
+        """True where somebody wants it to run: its process runs, or is started again and again."""
+        return self.state in ("running", "restarting")
+
+
+def ran(containers: Iterable[Container]) -> dict[str, str]:
+    """Return service to the image that it runs: of several containers, the first one's."""
+    return {c.service: c.image for c in reversed(tuple(containers)) if c.is_up}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +171,10 @@ class HostFacts:
     def service_containers(self, service: str) -> tuple[Container, ...]:
         """The containers of one compose service."""
         return tuple(container for container in self.containers if container.service == service)
+
+    def up(self, services: tuple[str, ...]) -> tuple[Container, ...]:
+        """The containers of compose services that somebody wants to run."""
+        return tuple(c for c in self.containers if c.service in services and c.is_up)
 
     def running_images(self, services: tuple[str, ...]) -> dict[str, str]:
         """Service to image id, for the services that have a container."""

@@ -72,7 +72,7 @@ def code_stays(
 
     An application that does not run is not started: nothing is asked of it.
     """
-    ran = [c for c in facts.containers if c.service in project.app_services and c.state in ("running", "restarting")]
+    ran = facts.up(project.app_services)
     if not ran:
         return
     stop = f"or stop the application first (`docker stop {ran[0].name}` on {facts.host}): it is then left stopped."
@@ -107,7 +107,7 @@ def _release(facts: HostFacts, verdict: Verdict) -> str:
 
 def warnings(facts: HostFacts, project: Project, verdict: Verdict) -> Iterator[str]:
     """Yield what the operator should know of code that stays."""
-    ran = [c for c in facts.containers if c.service in project.app_services and c.state in ("running", "restarting")]
+    ran = facts.up(project.app_services)
     if ran:
         yield (
             f"the code stays: it was made for {', '.join(verdict.current)}; where it does not become healthy, or "

@@ -105,9 +105,7 @@ def start_state(project: Project, facts: HostFacts, pictures: Images) -> HostSta
         checkout=facts.git.commit + ("+" if facts.git.dirty else ""),
         images=parts.meant(facts, pictures.references),
         running={
-            service: next(
-                (c.image for c in facts.service_containers(service) if c.state in ("running", "restarting")), None
-            )
+            service: next((c.image for c in facts.service_containers(service) if c.is_up), None)
             for service in project.app_services
         },
         schema=facts.database.schema if facts.database else (),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.model.facts import HostFacts, ran
 from rollback_tasks.model.plan import Step
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Backup, Release
@@ -101,13 +101,13 @@ def serving_again(
 ) -> tuple[Step, ...]:
     """Return the steps that start again what ran, unchanged, and hold it against the schema; none where nothing ran."""
     old = tuple(c for c in facts.containers if c.service in project.app_services)
-    ran = {c.service: c.image for c in old if c.state in ("running", "restarting")}
-    if not ran:
+    images = ran(old)
+    if not images:
         return ()
     return (
         ResumeServices(project_=project, old=old, is_pulled=is_pulled),
         parts.await_healthy(project, settings),
-        VerifyRelease(project_=project, commit=facts.git.commit, images=ran, schema=schema),
+        VerifyRelease(project_=project, commit=facts.git.commit, images=images, schema=schema),
     )
 
 

@@ -220,7 +220,7 @@ def warnings(facts: HostFacts, project: Project, backup: Backup | None) -> Itera
     if backup is not None and backup.level is BackupLevel.READABLE:
         yield f"backup {backup.name} was read back but never restored; it is compared before anything stops"
     yield from guards.strangers(facts, project, "the swap")
-    ran = [c for c in facts.containers if c.service in project.app_services and c.state in ("running", "restarting")]
+    ran = facts.up(project.app_services)
     if not ran:
         yield f"{', '.join(project.app_services)} does not run now, and is not started"
     elif not facts.is_healthy:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rollback_tasks.drivers import compose, containers
-from rollback_tasks.model.facts import Container
+from rollback_tasks.model.facts import Container, ran
 from rollback_tasks.model.plan import Action, Compensation, HostState
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
@@ -27,11 +26,6 @@ class ResumeServices(BaseStep):
     old: tuple[Container, ...]
     is_pulled: bool = False
 
-    @property
-    def running(self) -> Mapping[str, str | None]:
-        """Service to the image that it ran."""
-        return {c.service: c.image for c in reversed(self.old) if c.state in ("running", "restarting")}
-
     def describe(self) -> str:
         """The operator's sentence."""
         return f"start {', '.join(self.project_.app_services)} again, unchanged"
@@ -42,7 +36,7 @@ class ResumeServices(BaseStep):
 
     def project(self, state: HostState) -> HostState:
         """What ran runs again."""
-        return replace(state, running={service: self.running.get(service) for service in state.running})
+        return replace(state, running={service: ran(self.old).get(service) for service in state.running})
 
     def unproject(self, state: HostState) -> HostState:
         """Stopped; the older compensation starts what ran."""

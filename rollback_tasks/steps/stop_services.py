@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rollback_tasks.drivers import compose, containers
-from rollback_tasks.model.facts import Container
+from rollback_tasks.model.facts import Container, ran
 from rollback_tasks.model.plan import Action, Check, Compensation, HostState
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
@@ -30,11 +29,6 @@ class StopServices(BaseStep):
     old: tuple[Container, ...]
     is_pulled: bool = False
 
-    @property
-    def running(self) -> Mapping[str, str | None]:
-        """Service to the image that it ran: of several, the first container's."""
-        return {c.service: c.image for c in reversed(self.old) if c.state in ("running", "restarting")}
-
     def describe(self) -> str:
         """The operator's sentence."""
         return f"stop {', '.join(self.project_.app_services)}"
@@ -54,7 +48,7 @@ class StopServices(BaseStep):
 
     def unproject(self, state: HostState) -> HostState:
         """What ran runs again."""
-        return replace(state, running={service: self.running.get(service) for service in state.running})
+        return replace(state, running={service: ran(self.old).get(service) for service in state.running})
 
     def compensation(self) -> Compensation:
         """The same containers, or new ones from the restored files and images."""
