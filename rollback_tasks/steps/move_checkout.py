@@ -42,7 +42,7 @@ class MoveCheckout(BaseStep):
         folder = self.project_.folder
         return (
             Check("the work tree is saved", git_checkout.is_saved(folder, self.run_id)),
-            Check("HEAD is where it was", git_checkout.stands_at(folder, self.before, self.branch or "")),
+            Check("the checkout is where it was", git_checkout.stands_at(folder, self.before, self.branch or "")),
         )
 
     def forward(self) -> tuple[Action, ...]:
@@ -57,7 +57,7 @@ class MoveCheckout(BaseStep):
     def postcondition(self) -> tuple[Check, ...]:
         """HEAD is there; after a switch every tracked file is, too."""
         folder = self.project_.folder
-        checks = [Check("HEAD is the target", git_checkout.stands_at(folder, self.after, self.onto or ""))]
+        checks = [Check("the checkout is at the target", git_checkout.stands_at(folder, self.after, self.onto or ""))]
         if self.way == "switch":
             checks.append(Check("the checkout is the target's", git_checkout.is_at(folder, self.after)))
         return tuple(checks)

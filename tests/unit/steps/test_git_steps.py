@@ -11,15 +11,15 @@ from rollback_tasks.drivers.git_history import Commit, Traits
 from rollback_tasks.drivers.git_push import Refspec, Remote, read_refspec
 from rollback_tasks.drivers.git_revert import Rehearsed, Signature
 from rollback_tasks.model.facts import GitFacts, HostFacts
-from rollback_tasks.model.plan import Check, Compensation, HostPlan, Keep
+from rollback_tasks.model.plan import HostPlan, Keep
 from rollback_tasks.planning import git_moves, git_sharing, image_pruning
 from rollback_tasks.planning.commits import merge_problems, read_commits
 from rollback_tasks.planning.git_moves import Checkout
 from rollback_tasks.planning.target import Choice, current_release, is_whole_name, matching
-from rollback_tasks.shell import Effect, standalone
 from rollback_tasks.steps.codec import from_json, to_json
 from rollback_tasks.steps.push_ref import PushRef
 from tests.builders import RUN, a_backup, a_container, a_project, a_release, a_request, commit, image, some_facts
+from tests.folds import assert_reads_and_stands_alone, assert_undone_from_any_beginning
 
 WHO = Signature(name="ann", email="ann@desk", at=1795317301)
 DIRTY = replace(some_facts(3), git=GitFacts(commit=commit(3), branch="main", dirty=("a", "new")))
@@ -114,30 +114,13 @@ def test_a_plan_says_what_it_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", PLANS)
 def test_undoing_any_beginning_of_a_plan_ends_at_its_start(name: str) -> None:
-    made = PLANS[name]
-    assert made.start is not None
-    for reached in range(len(made.steps) + 1):
-        for has_acted in (True, False):
-            state = made.start
-            for step in made.steps[: reached - (not has_acted)] if reached else ():
-                state = step.project(state)
-            for _ in range(2):
-                for step in reversed(made.steps[:reached]):
-                    state = step.unproject(state)
-                assert state.without_kept() == made.start.without_kept()
+    assert_undone_from_any_beginning(PLANS[name])
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_conditions_only_read_and_every_way_back_stands_alone(name: str) -> None:
     for step in PLANS[name].steps:
-        assert not step.takes_service_away
-        checks: tuple[Check, ...] = (*step.precondition(), *step.postcondition())
-        assert {check.command.effect for check in checks} <= {Effect.READ}
-        assert all(check.says[0].islower() or check.says.startswith("HEAD") for check in checks)
-        undo = step.compensation()
-        if isinstance(undo, Compensation):
-            assert undo.command.effect is not Effect.READ
-            assert standalone(undo.command)
+        assert_reads_and_stands_alone(step)
 
 
 @pytest.mark.parametrize("name", PLANS)

@@ -8,12 +8,11 @@ import pytest
 
 from rollback_tasks.drivers.compose import Service
 from rollback_tasks.model.facts import GitFacts, HostFacts
-from rollback_tasks.model.plan import Check, Compensation, Gate, HostPlan, HostState
+from rollback_tasks.model.plan import Compensation, HostPlan, HostState
 from rollback_tasks.planning import containers_only, images_only, mixed
 from rollback_tasks.planning.file_pictures import file_pictures, left_alone
 from rollback_tasks.planning.pictures import recorded_pictures
 from rollback_tasks.planning.target import current_release
-from rollback_tasks.shell import Effect, standalone
 from rollback_tasks.steps.codec import from_json, to_json
 from tests.builders import (
     RUN,
@@ -28,6 +27,7 @@ from tests.builders import (
     some_services,
     some_settings,
 )
+from tests.folds import assert_reads_and_stands_alone
 
 PROJECT = a_project()
 
@@ -111,15 +111,7 @@ def test_undoing_any_beginning_ends_at_the_start_also_twice(name: str) -> None:
 @pytest.mark.parametrize("name", PLANS)
 def test_conditions_only_read_and_every_way_back_stands_alone(name: str) -> None:
     for step in PLANS[name].steps:
-        checks: tuple[Check, ...] = (*step.precondition(), *step.postcondition())
-        assert {check.command.effect for check in checks} <= {Effect.READ}
-        assert all(check.says and check.says[0].islower() and not check.says.endswith(".") for check in checks)
-        undo = step.compensation()
-        if isinstance(undo, Compensation):
-            assert undo.command.effect is not Effect.READ
-            assert standalone(undo.command)
-        gates = [action.watch for action in step.forward() if isinstance(action, Gate)]
-        assert all(watch is not None and watch.effect is Effect.READ for watch in gates)
+        assert_reads_and_stands_alone(step)
 
 
 @pytest.mark.parametrize("name", PLANS)

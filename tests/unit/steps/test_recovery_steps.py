@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 import pytest
 
 from rollback_tasks.drivers import recovery
-from rollback_tasks.model.plan import Compensation, Keep, Step
+from rollback_tasks.model.plan import Compensation, Step
 from rollback_tasks.model.recovery import BaseBackup, Cluster, Target
 from rollback_tasks.planning import recovery_sequence
 from rollback_tasks.planning.window import Choice
-from rollback_tasks.shell import Command, Effect, standalone
+from rollback_tasks.shell import Command, Effect
 from rollback_tasks.steps.codec import from_json, to_json
 from rollback_tasks.steps.take_base import TakeBase
 from tests.builders import RUN, a_project, a_release, some_facts, some_settings
+from tests.folds import assert_reads_and_stands_alone
 
 PROJECT = a_project()
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -100,12 +101,9 @@ def test_a_step_says_what_it_does_and_how_it_is_undone(kind: str) -> None:
 @pytest.mark.parametrize("kind", SAYS)
 def test_conditions_only_read_every_way_back_stands_alone_and_travels(kind: str) -> None:
     step = STEPS[kind]
-    assert {check.command.effect for check in (*step.precondition(), *step.postcondition())} <= {Effect.READ}
+    assert_reads_and_stands_alone(step)
     undo = step.compensation()
-    assert isinstance(undo, (Compensation, Keep))
-    if isinstance(undo, Compensation):
-        assert undo.command.effect is Effect.WRITE
-        assert standalone(undo.command)
+    assert not isinstance(undo, Compensation) or undo.command.effect is Effect.WRITE
     assert from_json(json.loads(json.dumps(to_json(step))), ()) == step
     assert all(isinstance(action, Command) for action in step.forward())
 

@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from rollback_tasks.model.plan import Compensation, HostState, Keep, Step
+from rollback_tasks.model.plan import HostState, Step
 from rollback_tasks.planning.parts import Share
 from rollback_tasks.planning.planner import projected
 from rollback_tasks.planning.restore_sequence import Source, restoring
 from rollback_tasks.planning.tables import TableWish, sequence
-from rollback_tasks.shell import Command, Effect, standalone
+from rollback_tasks.shell import Command
 from rollback_tasks.steps.codec import from_json, to_json
 from tests.builders import RUN, a_backup, a_container, a_project, a_release, image, some_facts, some_settings
+from tests.folds import assert_reads_and_stands_alone
 
 PROJECT = a_project()
 SOURCE = Source(path="/srv/comicpile/.rollback/backups/good", schema=("s2",), size_bytes=1_000_000)
@@ -160,11 +161,7 @@ def test_a_step_says_what_it_does_and_how_it_is_undone(kind: str) -> None:
 @pytest.mark.parametrize("kind", SAYS)
 def test_conditions_only_read_every_way_back_stands_alone_and_travels(kind: str) -> None:
     step = STEPS[kind]
-    assert {check.command.effect for check in (*step.precondition(), *step.postcondition())} <= {Effect.READ}
-    undo = step.compensation()
-    assert isinstance(undo, (Compensation, Keep))
-    if isinstance(undo, Compensation):
-        assert standalone(undo.command)
+    assert_reads_and_stands_alone(step)
     assert from_json(to_json(step), ()) == step
 
 

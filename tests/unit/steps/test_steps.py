@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollback_tasks.model.facts import GitFacts, HostFacts
-from rollback_tasks.model.plan import Check, Compensation, Fetch, Gate, HostPlan, HostState, Keep, Step
+from rollback_tasks.model.plan import Compensation, Fetch, HostPlan, HostState, Keep, Step
 from rollback_tasks.model.verdict import Verdict, VerdictKind
 from rollback_tasks.planning.parts import Share
 from rollback_tasks.planning.planner import plan_host
 from rollback_tasks.planning.target import choose, current_release
-from rollback_tasks.shell import Command, Effect, standalone
+from rollback_tasks.shell import Command, Effect
 from rollback_tasks.steps.codec import KINDS
 from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
@@ -36,6 +36,7 @@ from tests.builders import (
     some_services,
     some_settings,
 )
+from tests.folds import assert_reads_and_stands_alone, assert_undone_from_any_beginning
 from tests.unit.steps import test_git_steps as of_git
 from tests.unit.steps import test_partial
 from tests.unit.steps import test_recovery_steps as recovery
@@ -128,16 +129,7 @@ def test_the_steps_of_a_plan_end_at_its_end(name: str) -> None:
 
 @pytest.mark.parametrize("name", PLANS)
 def test_undoing_any_beginning_of_a_plan_ends_at_its_start(name: str) -> None:
-    made = PLANS[name]
-    assert made.start is not None
-    for reached in range(len(made.steps) + 1):
-        for has_acted in (True, False):
-            state = made.start
-            for step in made.steps[: reached - (not has_acted)] if reached else ():
-                state = step.project(state)
-            for step in reversed(made.steps[:reached]):
-                state = step.unproject(state)
-            assert state.without_kept() == made.start.without_kept(), made.steps[reached - 1].kind
+    assert_undone_from_any_beginning(PLANS[name])
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -251,15 +243,7 @@ def test_service_is_taken_away_from_the_stop_on_and_not_before() -> None:
 @pytest.mark.parametrize("name", PLANS)
 def test_conditions_only_read_and_every_way_back_stands_alone(name: str) -> None:
     for step in PLANS[name].steps:
-        checks: tuple[Check, ...] = (*step.precondition(), *step.postcondition())
-        assert {check.command.effect for check in checks} <= {Effect.READ}
-        assert all(check.says and check.says[0].islower() and not check.says.endswith(".") for check in checks)
-        undo = step.compensation()
-        if isinstance(undo, Compensation):
-            assert undo.command.effect is not Effect.READ
-            assert standalone(undo.command)
-        gates = [action.watch for action in step.forward() if isinstance(action, Gate)]
-        assert all(watch is not None and watch.effect is Effect.READ for watch in gates)
+        assert_reads_and_stands_alone(step)
 
 
 @pytest.mark.parametrize("name", PLANS)
