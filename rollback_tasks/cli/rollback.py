@@ -158,9 +158,17 @@ def table(
     help={
         "time": "the moment, e.g. 2026-11-22T13:22:51+01:00; without an offset it is taken as UTC",
         "restore_point": "a name in the database's log; every run that touches a database leaves rollback-RUN_ID",
+        "skip_proof": _SKIP_PROOF,
     },
 )
-def pitr(context: Context, options: Options, *, time: str | None = None, restore_point: str | None = None) -> RunReport:
+def pitr(
+    context: Context,
+    options: Options,
+    *,
+    time: str | None = None,
+    restore_point: str | None = None,
+    skip_proof: bool = False,
+) -> RunReport:
     """Take the database to a moment: recovered beside from a base backup and the log, then swapped in
 
     The application serves meanwhile; downtime is stop, rename, start. The old database is kept under another name.
@@ -181,7 +189,8 @@ def pitr(context: Context, options: Options, *, time: str | None = None, restore
             raise UsageError(f"--time: {problem}", hint="`inv rollback.pitr --help` shows the flags.") from None
     wired = wire(options)
     wanted = Target(moment=moment, point=restore_point or "")
-    return flow.pitr(wired.request(options), wired.configs, wired.world, wanted=wanted, assumed=assumed)
+    request = wired.request(options)
+    return flow.pitr(request, wired.configs, wired.world, wanted=wanted, assumed=assumed, proves=not skip_proof)
 
 
 @rollback_task("rollback.git", help={"to": "release, tag, branch or commit to go to (default: the last good release)"})

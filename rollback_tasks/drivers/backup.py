@@ -176,17 +176,35 @@ def dump(
 
 
 _HAS_LEVEL = """\
-grep -q "^\\"level\\": \\"$2\\"" "$1.manifest.json" || { echo "$1 is not proven as $2" >&2; exit 1; }
+[ -z "$2" ] || grep -q "^\\"level\\": \\"$2\\"" "$1.manifest.json" || { echo "$1 is not proven as $2" >&2; exit 1; }
 want=$(sed -n 's/^"sha256": "\\([0-9a-f]*\\)",$/\\1/p' "$1.manifest.json")
-[ -n "$want" ] && [ "$(sha256sum <"$1.dump" | cut -d' ' -f1)" = "$want" ]
+[ -n "$want" ] && [ "$(sha256sum <"$1.dump" | cut -d' ' -f1)" = "$want" ] || {
+  echo "the bytes of $1 are not those that its manifest tells" >&2
+  exit 1
+}
 """
 
 
-def has_level(project: Project, name: str, level: BackupLevel) -> Command:
-    """Return the check that the backup stands at ``level`` and its bytes are those of the manifest."""
-    place = f"{project.backup_folder}/{name}"
-    at = project.database_site.place
-    return script(_HAS_LEVEL, place, level.value, effect=Effect.READ, timeout=600, place=at)
+def has_level(project: Project, name: str, level: BackupLevel, *, size_bytes: int) -> Command:
+    """Return the check that the backup stands at ``level`` and its bytes are those of the manifest.
+
+    :param size_bytes: of the dump, or of the database where that is not known yet; the time limit grows with it.
+    """
+    return _whole(project, f"{project.backup_folder}/{name}", level.value, size_bytes)
+
+
+def is_whole(project: Project, path: str, *, size_bytes: int) -> Command:
+    """Return the check that the bytes of a backup are those of its manifest, whatever it is proven as.
+
+    :param path: absolute, without ending.
+    """
+    return _whole(project, path, "", size_bytes)
+
+
+def _whole(project: Project, path: str, level: str, size_bytes: int) -> Command:
+    # 10 MB a second is a tenth of what a slow disk reads.
+    limit = 600 + size_bytes / 10_000_000
+    return script(_HAS_LEVEL, path, level, effect=Effect.READ, timeout=limit, place=project.database_site.place)
 
 
 _END_LEFTOVERS = (

@@ -89,20 +89,22 @@ def _words(text: str) -> list[str]:
 
 
 _OURS = re.compile(
-    r"(?P<name>.+-\d{8}T\d{6}Z-[0-9a-f]{4})\.(?:dump|globals\.sql|manifest\.json|log|code)(\.partial)?\Z"
+    r"(?P<name>\d{8}T\d{6}Z-[0-9a-f]{4}(?:-recovered)?)\.(?:dump|globals\.sql|manifest\.json|log|code)(\.partial)?\Z"
 )
 
 
-def leftovers(files: Iterable[File], whole: Iterable[str]) -> tuple[File, ...]:
-    """Return the files that no manifest describes and no live process owns, of those that this tool made.
+def leftovers(files: Iterable[File], whole: Iterable[str], *, prefix: str) -> tuple[File, ...]:
+    """Return the files that no manifest describes and no live process owns, of those that this tool made for one
+    database.
 
     :param whole: names of backups that have a manifest.
+    :param prefix: what the names of that database's backups begin with.
     """
     known = set(whole)
     found = []
     for file in files:
-        match = _OURS.match(file.name)
-        if match and not file.is_open and (match[2] or match["name"] not in known):
+        match = _OURS.match(file.name.removeprefix(prefix)) if file.name.startswith(prefix) else None
+        if match and not file.is_open and (match[2] or prefix + match["name"] not in known):
             found.append(file)
     return tuple(found)
 

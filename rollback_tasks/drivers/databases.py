@@ -8,7 +8,7 @@ from rollback_tasks.shell import Command, Effect
 
 # Everything that is fixed when a database is made. Older servers lack some columns: asked by name, they are null.
 CREATE_LIKE = """\
-select pg_terminate_backend(pid) from pg_stat_activity where datname = :'new' \\g /dev/null
+select pg_terminate_backend(pid) from pg_stat_activity where datname = :'new' and usesysid is not null \\g /dev/null
 drop database if exists :"new";
 select format('create database %I owner %I template template0 encoding %L lc_collate %L lc_ctype %L', :'new',
     pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype)
@@ -81,7 +81,7 @@ end $$;
 
 # Connections are closed to everybody, superusers too, while the sessions end. One pass over the list and a short sleep:
 # waiting for each session in turn takes seconds where there are many. `:new` takes the place of `:live`, so nobody may
-# look into it either.
+# look into it either. Autovacuum has no user, and only a superuser may end it: the server itself sends it away.
 SHUT = """\
 select set_config('rollback.live', :'live', false), set_config('rollback.new', :'new', false) \\g /dev/null
 alter database :"live" allow_connections false;
@@ -93,7 +93,8 @@ begin
   loop
     perform pg_stat_clear_snapshot();
     select count(*) into others from (select pg_terminate_backend(pid) from pg_stat_activity
-      where datname in (current_setting('rollback.live'), current_setting('rollback.new'))) s;
+      where usesysid is not null
+        and datname in (current_setting('rollback.live'), current_setting('rollback.new'))) s;
     exit when others = 0;
     if clock_timestamp() - began > interval '20 s' then
       raise exception 'sessions of % do not end', current_setting('rollback.live');
@@ -134,7 +135,8 @@ def drop(project: Project, run_id: str, name: str) -> Command:
     """Return the command that ends what the run does in the server and drops a database of its own, where it is."""
     return sql(
         project,
-        END_OWN + "select pg_terminate_backend(pid) from pg_stat_activity where datname = :'name' \\g /dev/null\n"
+        END_OWN + "select pg_terminate_backend(pid) from pg_stat_activity\n"
+        "where datname = :'name' and usesysid is not null \\g /dev/null\n"
         'drop database if exists :"name";',
         effect=Effect.WRITE,
         database=project.side_database,

@@ -178,7 +178,7 @@ class Obstacles:
     """What keeps a database from being renamed, besides what its facts say.
 
     :param slots: logical replication slots; they stay with the old database.
-    :param protected: sessions of superusers, which the tool's own role may not end.
+    :param protected: sessions that the tool's own role may not end.
     :param may_create: the tool's own role may make databases.
     """
 
@@ -194,7 +194,8 @@ select json_build_object(
   'protected', (select coalesce(json_agg(format('%s of %s (%s)', pid, usename,
       coalesce(nullif(application_name, ''), 'unnamed')) order by pid), '[]')
     from pg_stat_activity a join pg_roles r on r.oid = a.usesysid
-    where a.datname = :'live' and r.rolsuper and not o.rolsuper and a.pid <> pg_backend_pid()),
+    where a.datname = :'live' and a.pid <> pg_backend_pid() and not (o.rolsuper or pg_has_role(r.oid, 'member')
+      or (not r.rolsuper and pg_has_role('pg_signal_backend', 'member')))),
   'may_create', o.rolsuper or o.rolcreatedb)
 from pg_roles o where o.rolname = current_user;
 """

@@ -25,18 +25,32 @@ from rollback_tasks.planning.restoring import RestoreFacts
 
 
 def pitr(
-    request: RollbackRequest, configs: Sequence[HostConfig], world: World, *, wanted: Target, assumed: str
+    request: RollbackRequest,
+    configs: Sequence[HostConfig],
+    world: World,
+    *,
+    wanted: Target,
+    assumed: str,
+    proves: bool,
 ) -> RunReport:
     """Take the database of every host to a moment or a restore point. Raises as ``run``.
 
     :param assumed: what was assumed of the moment as it was typed; empty where nothing was.
+    :param proves: False where what is live is too broken for its backup to be proven.
     """
-    plan = partial(plan_session, wanted=wanted, assumed=assumed)
+    plan = partial(plan_session, wanted=wanted, assumed=assumed, proves=proves)
     return run(request, configs, world, Procedure(plan=plan, asks=f"Take the database to {wanted} on"))
 
 
 def plan_session(
-    session: Session, request: RollbackRequest, world: World, share: Share | None, *, wanted: Target, assumed: str
+    session: Session,
+    request: RollbackRequest,
+    world: World,
+    share: Share | None,
+    *,
+    wanted: Target,
+    assumed: str,
+    proves: bool,
 ) -> HostPlan:
     """Return the plan of a host; only READ commands are run."""
     facts, project = session.facts, session.project
@@ -65,6 +79,7 @@ def plan_session(
         source=source,
         settings=session.settings,
         share=share,
+        proves=proves,
         first=recovery_sequence.recovering(
             project=project,
             run_id=request.run_id,
@@ -85,7 +100,7 @@ def plan_session(
             "moment": str(wanted),
             "backup": recovery_sequence.backup_name(project, request.run_id),
         },
-        warnings=(*notes, *restoring.warnings(facts, project, None)),
+        warnings=(*notes, *restoring.warnings(facts, project, None), *restoring.broken(seen, proves=proves)),
         blockers=tuple(blockers),
     )
     plan = rollback.with_all_writers(plan, session, world, share)

@@ -132,7 +132,7 @@ def look(session: Session, world: World, chosen: Backup | None) -> RestoreFacts:
     host, project, facts = world.read_only(session.host), session.project, session.facts
     damage, is_here = "", False
     if chosen is not None:
-        asked = backups.has_level(project, chosen.name, chosen.level)
+        asked = backups.has_level(project, chosen.name, chosen.level, size_bytes=chosen.size_bytes)
         answer = host.run(replace(asked, ok_codes=frozenset(range(124))))
         if answer.exit_code != 0:
             damage = answer.error_text.strip() or "its bytes are not those that its manifest tells"

@@ -73,6 +73,15 @@ class Container:
         return self.state in ("running", "restarting")
 
 
+# Seconds for a container that is never killed while it stops.
+_ANY_TIME = 3600
+
+
+def grace(containers: Iterable[Container]) -> int:
+    """Return the seconds that containers may take to stop, one after the other."""
+    return sum(c.grace if c.grace >= 0 else _ANY_TIME for c in containers)
+
+
 def ran(containers: Iterable[Container]) -> dict[str, str]:
     """Return service to the image that it runs: of several containers, the first one's."""
     return {c.service: c.image for c in reversed(tuple(containers)) if c.is_up}

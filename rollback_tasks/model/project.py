@@ -75,7 +75,12 @@ class Project:
 
     def backup_name(self, run_id: str) -> str:
         """The name of the backup that a run makes: one file name, whatever the database is called."""
-        return re.sub(r"^[.-]|[^\w.-]", "_", self.database) + f"-{run_id}"
+        return f"{self.backup_prefix}{run_id}"
+
+    @property
+    def backup_prefix(self) -> str:
+        """What the names of this database's backups begin with; other databases may use the same folder."""
+        return re.sub(r"^[.-]|[^\w.-]", "_", self.database) + "-"
 
     def compose_words(self, *words: str, files: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Return a compose command line. ``files`` are relative to the folder that it runs in."""

@@ -55,9 +55,11 @@ def verification(
     *,
     is_quick: bool,
 ) -> HostPlan:
-    """Return the plan that proves backups again, one after the other, in one scratch database."""
+    """Return the plan that proves backups again, one after the other, in one scratch database. Those of other databases
+    that lie in the same folder are not this application's to judge."""
     blockers: list[Blocker] = []
-    if not chosen:
+    ours = [backup for backup in chosen if backup.database == project.database]
+    if not ours:
         blockers.append(Blocker("there is no backup to verify", f"`inv backup.create --host {facts.host}` makes one."))
     if facts.database is None:
         blockers.append(_unreachable(facts))
@@ -66,14 +68,18 @@ def verification(
     size = facts.database.size_bytes if facts.database else 0
     steps: list[Step] = [
         VerifyBackup(project_=project, run_id=run_id, name=backup.name, size_bytes=size, is_quick=is_quick)
-        for backup in chosen
+        for backup in ours
     ]
     return HostPlan(
         host=facts.host,
         current=current,
         steps=() if blockers else (*steps, DropScratch(project_=project, run_id=run_id)),
         blockers=tuple(blockers),
-        warnings=tuple(f"{backup.name}: {backup.damage}" for backup in chosen if backup.damage),
+        warnings=tuple(
+            f"{backup.name}: {backup.damage}" + ("" if backup in ours else "; it is left alone")
+            for backup in chosen
+            if backup.damage
+        ),
         database=project.database,
         does="verify backups",
     )

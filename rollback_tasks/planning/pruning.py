@@ -38,13 +38,18 @@ def pruning(
     :param keep: proven backups that stay.
     """
     databases = facts.database.databases if facts.database else ()
-    wanted = needs(facts.backups, ledger=facts.ledger, runs=folder.runs, databases=databases)
-    there = retention(facts.backups, keep=keep, needs=wanted)
-    wanted_here = needs(laptop.copies, ledger=facts.ledger, runs=folder.runs, databases=databases)
-    here = retention(laptop.copies, keep=keep, needs=wanted_here)
+    # Other databases may use the same folder: theirs are theirs.
+    backups, copies = (
+        tuple(backup for backup in found if backup.database == project.database)
+        for found in (facts.backups, laptop.copies)
+    )
+    wanted = needs(backups, ledger=facts.ledger, runs=folder.runs, databases=databases)
+    there = retention(backups, keep=keep, needs=wanted)
+    wanted_here = needs(copies, ledger=facts.ledger, runs=folder.runs, databases=databases)
+    here = retention(copies, keep=keep, needs=wanted_here)
     steps = (
         *_on_host(project, there.removed, there.newest, folder),
-        *_on_laptop(laptop, here.removed),
+        *_on_laptop(project, laptop, here.removed),
     )
     spared = {**here.spared, **there.spared}
     return HostPlan(
@@ -67,18 +72,18 @@ def _on_host(project: Project, removed: tuple[Backup, ...], newest: str, folder:
             says=f"remove backup {backup.name} ({_about(backup)})",
         )
     manifests = [file.name.removesuffix(_ENDS[0]) for file in folder.files if file.name.endswith(_ENDS[0])]
-    files = leftovers(folder.files, manifests)
+    files = leftovers(folder.files, manifests, prefix=project.backup_prefix)
     if files:
         yield PruneBackups(project_=project, files=tuple(file.name for file in files), says=f"remove {_told(files)}")
 
 
-def _on_laptop(laptop: Laptop, removed: tuple[Backup, ...]) -> Iterator[Step]:
+def _on_laptop(project: Project, laptop: Laptop, removed: tuple[Backup, ...]) -> Iterator[Step]:
     for copy in removed:
         paths = tuple(f"{laptop.folder}/{copy.name}{end}" for end in _ENDS)
         yield PruneCopies(paths=paths, says=f"remove the copy of {copy.name} on this machine ({_about(copy)})")
     files = [File(name=name, size_bytes=size) for name, size in laptop.sizes.items()]
     manifests = [file.name.removesuffix(_ENDS[0]) for file in files if file.name.endswith(_ENDS[0])]
-    left = leftovers(files, manifests)
+    left = leftovers(files, manifests, prefix=project.backup_prefix)
     if left:
         paths = tuple(f"{laptop.folder}/{file.name}" for file in left)
         yield PruneCopies(paths=paths, says=f"remove on this machine {_told(left)}")

@@ -52,7 +52,12 @@ class BackupDatabase(BaseStep):
 
     def postcondition(self) -> tuple[Check, ...]:
         """The manifest says so and the bytes agree."""
-        return (Check("the backup is readable", backup.has_level(self.project_, self.name, BackupLevel.READABLE)),)
+        return (
+            Check(
+                "the backup is readable",
+                backup.has_level(self.project_, self.name, BackupLevel.READABLE, size_bytes=self.size_bytes),
+            ),
+        )
 
     def project(self, state: HostState) -> HostState:
         """A backup more."""

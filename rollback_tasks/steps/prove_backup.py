@@ -42,7 +42,7 @@ class ProveBackup(BaseStep):
         return (
             Check(
                 "the backup was restored and compared",
-                backup.has_level(self.project_, self.name, BackupLevel.RESTORED),
+                backup.has_level(self.project_, self.name, BackupLevel.RESTORED, size_bytes=self.size_bytes),
             ),
         )
 

@@ -90,7 +90,10 @@ class DumpRecovered(BaseStep):
         """It is whole, and fits the code: what does not is a backup to be restored together with a release."""
         there = recovery.recovered(self.project_, self.run_id)
         return (
-            Check("the backup is readable", backup.has_level(self.project_, self.name, BackupLevel.READABLE)),
+            Check(
+                "the backup is readable",
+                backup.has_level(self.project_, self.name, BackupLevel.READABLE, size_bytes=self.size_bytes),
+            ),
             Check(
                 "the recovered database has the schema of the code that runs "
                 f"(else `inv rollback.restore --backup {self.name} --with-release R` takes both back)",

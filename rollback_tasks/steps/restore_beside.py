@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rollback_tasks.drivers import beside, consistency
+from rollback_tasks.drivers import backup, beside, consistency
 from rollback_tasks.drivers.databases import restored_name
 from rollback_tasks.model.plan import Action, Check, Compensation
 from rollback_tasks.model.project import Project
@@ -30,6 +30,11 @@ class RestoreBeside(BaseStep):
         """The operator's sentence."""
         there = restored_name(self.project_.database, self.run_id)
         return f"restore {self.source.rpartition('/')[2]} into a new database {there}, beside the live one"
+
+    def precondition(self) -> tuple[Check, ...]:
+        """The dump still is what the plan looked at: somebody may have brought another one meanwhile."""
+        whole = backup.is_whole(self.project_, self.source, size_bytes=self.size_bytes)
+        return (Check("the backup is whole", whole),)
 
     def forward(self) -> tuple[Action, ...]:
         """Make, fill, analyze."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rollback_tasks.drivers import compose, containers
-from rollback_tasks.model.facts import Container, ran
+from rollback_tasks.model.facts import Container, grace, ran
 from rollback_tasks.model.plan import Action, Compensation, HostState
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
@@ -45,4 +45,6 @@ class ResumeServices(BaseStep):
     def compensation(self) -> Compensation:
         """Stop again, so that what is older can be undone."""
         services = self.project_.app_services
-        return Compensation(f"stop {', '.join(services)} again", containers.stop(self.project_, services))
+        return Compensation(
+            f"stop {', '.join(services)} again", containers.stop(self.project_, services, grace=grace(self.old))
+        )

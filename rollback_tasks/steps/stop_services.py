@@ -6,13 +6,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from rollback_tasks.drivers import compose, containers
-from rollback_tasks.model.facts import Container, ran
+from rollback_tasks.model.facts import Container, grace, ran
 from rollback_tasks.model.plan import Action, Check, Compensation, HostState
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
-
-# Seconds for a container that is never killed while it stops.
-_ANY_TIME = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +32,7 @@ class StopServices(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Stop."""
-        grace = sum(container.grace if container.grace >= 0 else _ANY_TIME for container in self.old)
-        return (containers.stop(self.project_, self.project_.app_services, grace=grace),)
+        return (containers.stop(self.project_, self.project_.app_services, grace=grace(self.old)),)
 
     def postcondition(self) -> tuple[Check, ...]:
         """Nothing of it runs."""

@@ -64,9 +64,9 @@ def test_a_backup_is_whole_private_and_described(filled: Site) -> None:
         verified_at=made.verified_at,
     )
     assert made.is_proven is False
-    filled.run(backup.has_level(filled.project, NAME, BackupLevel.READABLE))
+    filled.run(backup.has_level(filled.project, NAME, BackupLevel.READABLE, size_bytes=1))
     with pytest.raises(CommandFailed):
-        filled.run(backup.has_level(filled.project, NAME, BackupLevel.RESTORED))
+        filled.run(backup.has_level(filled.project, NAME, BackupLevel.RESTORED, size_bytes=1))
 
 
 def test_a_backup_is_proven_by_a_restore_beside_which_leaves_the_live_database_alone(filled: Site) -> None:
@@ -75,7 +75,7 @@ def test_a_backup_is_proven_by_a_restore_beside_which_leaves_the_live_database_a
     for _ in range(2):
         filled.run(prove)
         assert filled.databases == {"", f"__scratch_{RUN}"}
-    filled.run(backup.has_level(filled.project, NAME, BackupLevel.RESTORED))
+    filled.run(backup.has_level(filled.project, NAME, BackupLevel.RESTORED, size_bytes=1))
     assert [made.level for made in backups(filled)] == [BackupLevel.RESTORED]
     assert files(filled) == {f"{NAME}.{end}": 0o600 for end in ("dump", "globals.sql", "manifest.json")}
     for _ in range(2):
@@ -101,7 +101,7 @@ def test_a_dump_that_was_changed_on_the_disk_is_no_backup(site: Site) -> None:
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(CommandFailed):
-        site.run(backup.has_level(site.project, NAME, BackupLevel.READABLE))
+        site.run(backup.has_level(site.project, NAME, BackupLevel.READABLE, size_bytes=1))
 
 
 def test_a_finished_backup_is_not_made_again(site: Site) -> None:

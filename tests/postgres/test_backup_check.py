@@ -86,7 +86,7 @@ def test_a_damaged_dump_is_never_proven_nor_listed_as_such(whole: tuple[Site, Pa
         assert (found.level, "its bytes are not those" in found.problem) == (BackupLevel.WRITTEN, True), what
         assert listed(site) is BackupLevel.WRITTEN, what
         with pytest.raises(CommandFailed):
-            site.run(backup.has_level(site.project, NAME, BackupLevel.READABLE))
+            site.run(backup.has_level(site.project, NAME, BackupLevel.READABLE, size_bytes=1))
     assert site.databases == {""}
 
 
@@ -129,6 +129,16 @@ def test_a_dump_of_a_newer_major_version_is_not_read(whole: tuple[Site, Path]) -
     found = verified(site)
     assert found.level is BackupLevel.HASHED
     assert "unsupported version" in found.problem
+
+
+def test_a_restore_that_this_server_cannot_do_now_takes_nothing_from_a_proven_dump(site: Site) -> None:
+    role = f"{site.project.database}_owner"
+    site.lay(TABLES + f"create role {role}; create table theirs (id int); alter table theirs owner to {role}")
+    made(site)
+    site.lay(f"drop table theirs; drop role {role}")
+    found = verified(site)
+    assert (found.level, role in found.problem) == (BackupLevel.READABLE, True)
+    assert listed(site) is BackupLevel.RESTORED
 
 
 def test_rows_that_are_fewer_than_the_manifest_says_are_a_problem(whole: tuple[Site, Path]) -> None:

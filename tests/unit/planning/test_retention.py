@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from rollback_tasks.drivers.backup_folder import File, Folder, Run, leftovers, read_survey
 from rollback_tasks.model.plan import Keep
 from rollback_tasks.model.release import Backup, BackupLevel, ReleaseStatus
+from rollback_tasks.planning.backups import verification
 from rollback_tasks.planning.pruning import Laptop, pruning
 from rollback_tasks.planning.retention import needs, retention
 from rollback_tasks.planning.target import current_release
 from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
+from rollback_tasks.steps.verify_backup import VerifyBackup
 from tests.builders import RUN, a_project, a_release, commit, some_facts
 
 PROVEN, READ, BAD = BackupLevel.RESTORED, BackupLevel.READABLE, BackupLevel.WRITTEN
@@ -127,11 +129,15 @@ def test_files_without_a_manifest_are_leftovers_unless_a_process_has_them_or_the
         File(name=f"a-{other}.log.partial", size_bytes=3, is_open=True),
         File(name="mine.dump", size_bytes=4),
         File(name=f"mine-{other}.tar", size_bytes=4),
+        File(name=f"b-{other}.dump", size_bytes=5),
+        File(name=f"a-b-{other}.dump", size_bytes=5),
+        File(name=f"a-{other}-recovered.dump.partial", size_bytes=6),
     ]
-    assert [file.name for file in leftovers(files, [f"a-{RUN}"])] == [
+    assert [file.name for file in leftovers(files, [f"a-{RUN}"], prefix="a-")] == [
         f"a-{RUN}.dump.partial",
         f"a-{other}.dump",
         f"a-{other}.globals.sql",
+        f"a-{other}-recovered.dump.partial",
     ]
 
 
@@ -169,3 +175,29 @@ def test_host_and_laptop_are_pruned_by_a_count_of_their_own() -> None:
     assert not plan.is_noop
     assert all(isinstance(step.compensation(), Keep) for step in plan.steps)
     assert pruning(project, facts, current, Folder(), Laptop(folder="/l"), keep=2).is_noop
+
+
+def test_backups_of_another_database_in_the_same_folder_are_neither_counted_nor_removed() -> None:
+    project = a_project()
+    theirs = tuple(
+        replace(backup, name=f"other-{n}", database="other") for n, backup in enumerate(newest_first(*[PROVEN] * 4))
+    )
+    ours = tuple(newest_first(PROVEN, PROVEN))
+    facts = replace(some_facts(3), ledger=(), backups=(*theirs[:2], *ours, *theirs[2:]))
+    plan = pruning(
+        project, facts, current_release(facts, project), Folder(), Laptop(folder="/l", copies=theirs), keep=1
+    )
+    (step,) = plan.steps
+    assert isinstance(step, PruneBackups)
+    assert (step.names, step.newest) == (("b29",), "b30")
+
+
+def test_backups_of_another_database_are_not_judged() -> None:
+    project, facts = a_project(), some_facts(3)
+    theirs = replace(a_backup("other-1"), database="other", damage="it is of database other")
+    ours = a_backup("b1")
+    current = current_release(facts, project)
+    plan = verification(RUN, project, facts, current, [theirs, ours], is_quick=True)
+    assert [step.name for step in plan.steps if isinstance(step, VerifyBackup)] == ["b1"]
+    assert plan.warnings == ("other-1: it is of database other; it is left alone",)
+    assert verification(RUN, project, facts, current, [theirs], is_quick=True).blockers
