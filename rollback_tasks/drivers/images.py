@@ -222,19 +222,20 @@ done
 """
 
 
-# Of the containers of all projects, and of what the last run that can be undone would need.
+# Of the containers of all projects, and of what the run that would be undone next needs.
 _NEEDED = """\
 docker ps --all --quiet | xargs -r docker inspect --format '{{.Image}}' || exit 1
-last=
-for undo in "$1"/runs/*/undo; do [ ! -e "$undo/../committed" ] || last=$undo; done
-[ -z "$last" ] || cat "$last"/*.sh 2>/dev/null | grep -oE 'sha256:[0-9a-f]{64}|rollback-keep/[a-z0-9:.-]+'
+[ -z "$2" ] || cat "$1/runs/$2/undo"/*.sh 2>/dev/null | grep -oE 'sha256:[0-9a-f]{64}|rollback-keep/[a-z0-9:.-]+'
 exit 0
 """
 
 
-def needed(state_folder: str) -> Command:
-    """Return the command that prints, one a line, the images that must stay: ids, and names of ours."""
-    return script(_NEEDED, state_folder, effect=Effect.READ, timeout=60)
+def needed(state_folder: str, run_id: str) -> Command:
+    """Return the command that prints, one a line, the images that must stay: ids, and names of ours.
+
+    :param run_id: the run that would be undone next; empty where there is none.
+    """
+    return script(_NEEDED, state_folder, run_id, effect=Effect.READ, timeout=60)
 
 
 def unpin(pins: Mapping[str, str]) -> Command:

@@ -16,8 +16,15 @@ AT_MOST = 50
 # A run's parts are parted by NUL, as no JSON holds one.
 _READ = """\
 cd -- "$1" 2>/dev/null || exit 0
-for run in $(ls -r | head -n "$2"); do
+count=0
+for run in $(ls -r); do
   [ -e "$run/journal.jsonl" ] && [ -e "$run/plan.json" ] || continue
+  # Backups by the hour must not hide the rollback before them.
+  case $(head -c 200 "$run/plan.json") in
+    *'"task": "backup.'* | *'"task": "drill.'*) [ "$3" = all ] || continue ;;
+  esac
+  [ "$count" -lt "$2" ] || break
+  count=$((count + 1))
   if [ ! -e "$run/settled" ]; then state=unfinished
   elif [ -e "$run/committed" ]; then state=done
   elif [ -e "$run/decided-undo" ]; then state=undone
@@ -61,15 +68,14 @@ class PastRun:
         """The task that made it."""
         return str(self.plan.get("task", "?"))
 
-    @property
-    def changes_the_host(self) -> bool:
-        """False for runs that only added something beside what is deployed: there is nothing to go back from."""
-        return self.task.partition(".")[0] not in ("backup", "drill")
 
+def reading(project: Project, *, is_whole: bool = True) -> Command:
+    """Return the command that prints the newest ``AT_MOST`` runs of a host.
 
-def reading(project: Project) -> Command:
-    """Return the command that prints the newest ``AT_MOST`` runs of a host."""
-    return script(_READ, f"{project.state_folder}/runs", str(AT_MOST), effect=Effect.READ)
+    :param is_whole: also those that only added something beside what is deployed.
+    """
+    words = (f"{project.state_folder}/runs", str(AT_MOST), "all" if is_whole else "")
+    return script(_READ, *words, effect=Effect.READ)
 
 
 def read(text: str) -> tuple[PastRun, ...]:

@@ -7,6 +7,7 @@ from functools import partial
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import images
+from rollback_tasks.flows import redo
 from rollback_tasks.flows.git_checkout import asked, checkout_of
 from rollback_tasks.flows.run import Procedure, run
 from rollback_tasks.flows.session import Session
@@ -27,5 +28,7 @@ def prune(request: RollbackRequest, configs: Sequence[HostConfig], world: World,
 
 
 def _plan(session: Session, request: RollbackRequest, world: World, _share: Share | None, *, keep: int) -> HostPlan:
-    needed = asked(session, world, images.needed(session.project.state_folder)).text.split()
+    last = redo.newest(session, world)
+    command = images.needed(session.project.state_folder, last.run_id if last else "")
+    needed = asked(session, world, command).text.split()
     return image_pruning.prune(checkout_of(session, request), keep, needed)

@@ -25,12 +25,12 @@ from rollback_tasks.planning import redo as decisions
 from rollback_tasks.planning import target
 from rollback_tasks.steps.codec import from_json
 from rollback_tasks.steps.meet_others import MeetOthers
-from rollback_tasks.steps.undo import Undo
+from rollback_tasks.steps.undo import Undo, undos
 
 
 def history(configs: Sequence[HostConfig], world: World) -> list[OfHost[tuple[PastRun, ...]]]:
     """Return every host's runs, newest first, in the order of the inventory."""
-    return everywhere(configs, world, lambda session: _past(session, world))
+    return everywhere(configs, world, lambda session: _past(session, world, is_whole=True))
 
 
 def redo(request: RollbackRequest, configs: Sequence[HostConfig], world: World, *, run_id: str | None) -> RunReport:
@@ -90,8 +90,9 @@ class _Redo:
             self.plans[name] = HostPlan(host=name, current=current, noop_reason=reason, does="take back a run")
             return
         self.past[name] = run
-        steps = tuple(from_json(said, ()) for said in run.plan.get("steps", ()))
-        found = tuple(decisions.blockers(facts, current, run.plan, self._missing(steps)))
+        steps = _steps(run)
+        protected = session.config.git.protected_branches
+        found = tuple(decisions.blockers(facts, current, run.plan, steps, self._missing(steps), protected))
         lost = () if found else self._lost(session, run.run_id)
         self.plans[name] = decisions.plan(
             facts,
@@ -214,8 +215,23 @@ class _Redo:
         return concluded(self.request, self.configs, self.reports, self.world, self.plan)
 
 
-def _past(session: Session, world: World) -> tuple[PastRun, ...]:
-    return runs.read(world.read_only(session.host).run(runs.reading(session.project)).text)
+def newest(session: Session, world: World) -> PastRun | None:
+    """Return the run that would be taken back first; None where there is none."""
+    return next(iter(_open(_past(session, world))), None)
+
+
+def _past(session: Session, world: World, *, is_whole: bool = False) -> tuple[PastRun, ...]:
+    asked = runs.reading(session.project, is_whole=is_whole)
+    return runs.read(world.read_only(session.host).run(asked).text)
+
+
+def _steps(run: PastRun) -> tuple[Step, ...]:
+    return tuple(from_json(said, ()) for said in run.plan.get("steps", ()))
+
+
+def _open(past: Sequence[PastRun]) -> list[PastRun]:
+    """Return the runs that were done and left something to take back, newest first."""
+    return [run for run in past if run.state is RunState.DONE and undos(_steps(run))]
 
 
 def _meant(past: Sequence[PastRun], run_id: str | None, host: str) -> PastRun | None:
@@ -224,7 +240,7 @@ def _meant(past: Sequence[PastRun], run_id: str | None, host: str) -> PastRun | 
     :raises UsageError: no run has that name.
     :raises PlanRefused: it cannot be taken back before another one is, or was not done.
     """
-    done = [run for run in past if run.state is RunState.DONE and run.changes_the_host]
+    done = _open(past)
     if run_id is None:
         return done[0] if done else None
     hint = f"`inv rollback.history --host {host}` lists the runs."
@@ -238,7 +254,7 @@ def _meant(past: Sequence[PastRun], run_id: str | None, host: str) -> PastRun | 
             hint=hint,
             host=host,
         )
-    if done and named.changes_the_host and named is not done[0]:
+    if done and named in done and named is not done[0]:
         newer = done[0].run_id
         raise PlanRefused(
             f"run {newer} came after {run_id} and builds upon it",

@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rollback_tasks.drivers import git_push
 from rollback_tasks.model.facts import HostFacts
-from rollback_tasks.model.plan import Blocker, HostPlan, Step
+from rollback_tasks.model.plan import Blocker, HostPlan, HostState, Step
 from rollback_tasks.model.release import Release
+from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.undo import irreversible, undos
 
 
-def blockers(facts: HostFacts, current: Release, said: Mapping[str, Any], missing: Sequence[str]) -> Iterator[Blocker]:
+def blockers(
+    facts: HostFacts,
+    current: Release,
+    said: Mapping[str, Any],
+    steps: tuple[Step, ...],
+    missing: Sequence[str],
+    protected: tuple[str, ...],
+) -> Iterator[Blocker]:
     """Yield why a finished run cannot be taken back.
 
-    :param said: the run's plan as it was written down.
+    :param said: the run's plan as it was written down, ``steps`` its steps.
     :param missing: hosts that share the run's database and that nobody named.
+    :param protected: branches that are never overwritten, as the inventory names them now.
     """
-    changed = tuple(_changed(facts, current, said.get("target")))
+    changed = tuple(_changed(facts, current, said.get("target"), steps))
     if changed:
         yield Blocker(
             f"{' and '.join(changed)} changed since that run: taking it back would take that away too",
@@ -28,22 +38,39 @@ def blockers(facts: HostFacts, current: Release, said: Mapping[str, Any], missin
             f"the checkout holds an unfinished merge: {', '.join(facts.git.unmerged[:5])}",
             f"finish it or take it back (`git merge --abort` on {facts.host}), then run this again.",
         )
+    for step in steps:
+        if isinstance(step, PushRef) and not step.is_protected and git_push.is_protected(step.ref, protected):
+            yield Blocker(
+                f"{step.ref} is protected by now: what was pushed to it is not taken back",
+                "undo it by new commits: `inv git.revert`, then `inv git.push`.",
+            )
     if missing:
         named = ",".join([facts.host, *missing])
         yield Blocker("the run was one for several hosts that share a database", f"name all of them: --host {named}")
 
 
-def _changed(facts: HostFacts, current: Release, reached: object) -> Iterator[str]:
-    """Yield what is no longer as the run left it; what its plan does not say is not compared."""
+def _changed(facts: HostFacts, current: Release, reached: object, steps: tuple[Step, ...]) -> Iterator[str]:
+    """Yield what is no longer as the run left it, of what its undoing touches. What its plan does not say is not
+    compared."""
     if not isinstance(reached, Mapping):
         return
-    if "commit" in reached and reached["commit"] != facts.git.commit:
-        yield "the checkout"
     images = reached.get("images")
     known = {str(k): str(v) for k, v in images.items()} if isinstance(images, Mapping) else {}
-    if any(v.startswith("sha256:") and current.images.get(k) != v for k, v in known.items()):
+    # What the undoing sets is no longer this mark.
+    mark = "not touched"
+    left = HostState(
+        checkout=mark, images=dict.fromkeys(known, mark), running=dict.fromkeys(known, mark), schema=(mark,)
+    )
+    back = left
+    for step in reversed(steps):
+        back = step.unproject(back)
+    if back.checkout != left.checkout and "commit" in reached and reached["commit"] != facts.git.commit:
+        yield "the checkout"
+    is_moved = (back.images, back.running) != (left.images, left.running)
+    if is_moved and any(v.startswith("sha256:") and current.images.get(k) != v for k, v in known.items()):
         yield "what runs"
-    if "schema" in reached and facts.database is not None and list(facts.database.schema) != list(reached["schema"]):
+    live = facts.database.schema if facts.database else None
+    if back.schema != left.schema and "schema" in reached and live not in (None, tuple(reached["schema"])):
         yield "the schema"
 
 

@@ -6,13 +6,13 @@ import json
 import subprocess
 from pathlib import Path
 
-from rollback_tasks.execution.runs import PastRun, RunState, read, reading
+from rollback_tasks.execution.runs import AT_MOST, PastRun, RunState, read, reading
 from tests.builders import a_project
 
 
-def remembered(folder: Path) -> tuple[PastRun, ...]:
+def remembered(folder: Path, *, is_whole: bool = True) -> tuple[PastRun, ...]:
     """Ask as the product does."""
-    done = subprocess.run(reading(a_project(str(folder))).argv, capture_output=True, check=True)
+    done = subprocess.run(reading(a_project(str(folder)), is_whole=is_whole).argv, capture_output=True, check=True)
     return read(done.stdout.decode())
 
 
@@ -59,7 +59,9 @@ def test_a_torn_plan_hides_no_run(tmp_path: Path) -> None:
     assert (run.task, run.state) == ("?", RunState.DONE)
 
 
-def test_only_what_changes_the_host_can_be_gone_back_from(tmp_path: Path) -> None:
+def test_backups_by_the_hour_do_not_hide_the_rollback_before_them(tmp_path: Path) -> None:
     a_run(tmp_path, "20260101T000000Z-aaaa", task="rollback.full")
-    a_run(tmp_path, "20260102T000000Z-aaaa", task="backup.create")
-    assert [run.changes_the_host for run in remembered(tmp_path)] == [False, True]
+    for number in range(AT_MOST):
+        a_run(tmp_path, f"20260102T0000{number:02}Z-aaaa", task="backup.create")
+    assert {run.task for run in remembered(tmp_path)} == {"backup.create"}
+    assert [run.task for run in remembered(tmp_path, is_whole=False)] == ["rollback.full"]

@@ -12,10 +12,31 @@ from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.planning import redo
 from rollback_tasks.planning.target import current_release
 from rollback_tasks.steps.await_healthy import AwaitHealthy
+from rollback_tasks.steps.checkout_release import CheckoutRelease
+from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.save_checkout import SaveCheckout
 from rollback_tasks.steps.stop_services import StopServices
+from rollback_tasks.steps.swap_database import SwapDatabase
 from rollback_tasks.steps.undo import Undo, undos
 from tests.builders import RUN, a_container, a_project, commit, image, some_facts
+
+SAVED = SaveCheckout(project_=a_project(), run_id=RUN, target=commit(2), changed=0)
+STOPPED = StopServices(project_=a_project(), old=(a_container(),), is_pulled=False)
+WAITED = AwaitHealthy(project_=a_project(), url="http://localhost/", timeout=1, interval=1, soak=0)
+FULL = (
+    STOPPED,
+    SwapDatabase(project_=a_project(), run_id=RUN, before=("s4",), after=("s3",)),
+    CheckoutRelease(project_=a_project(), run_id=RUN, before=commit(4), branch="main", after=commit(3), is_dirty=False),
+)
+PUSHED = PushRef(
+    project_=a_project(),
+    run_id=RUN,
+    source=commit(3),
+    ref="refs/heads/release/2",
+    expected="",
+    is_forced=False,
+    is_protected=False,
+)
 
 
 def reached(**changes: Any) -> dict[str, Any]:
@@ -41,21 +62,37 @@ def test_a_run_is_taken_back_only_while_the_host_is_as_it_left_it(
     target: Mapping[str, Any] | None, expected: tuple[str, ...]
 ) -> None:
     facts = some_facts(3)
-    found = list(redo.blockers(facts, current_release(facts, a_project()), {"target": target}, ()))
+    found = list(redo.blockers(facts, current_release(facts, a_project()), {"target": target}, FULL, (), ()))
     told = " and ".join(expected)
     assert [blocker.brief.partition(" changed")[0] for blocker in found] == ([told] if told else [])
+
+
+def test_what_its_undoing_does_not_touch_may_have_changed_since() -> None:
+    facts, elsewhere = some_facts(3), reached(commit=commit(1), images={"app": image(1)}, schema=["s1"])
+    current = current_release(facts, a_project())
+    for steps, told in (((SAVED, PUSHED), []), ((STOPPED,), ["what runs"])):
+        found = redo.blockers(facts, current, {"target": elsewhere}, steps, (), ())
+        assert [blocker.brief.partition(" changed")[0] for blocker in found] == told
+
+
+@pytest.mark.parametrize(("protected", "count"), [((), 0), (("main",), 0), (("release/*",), 1), (("Release/2",), 1)])
+def test_a_branch_that_is_protected_by_now_is_not_taken_back(protected: tuple[str, ...], count: int) -> None:
+    facts = some_facts(3)
+    found = list(redo.blockers(facts, current_release(facts, a_project()), {}, (PUSHED,), (), protected))
+    assert len(found) == count
+    assert all("is protected by now" in blocker.brief for blocker in found)
 
 
 def test_an_unfinished_merge_blocks_it() -> None:
     facts = some_facts(3)
     facts = replace(facts, git=replace(facts.git, dirty=("a b.txt",), unmerged=("a b.txt",)))
-    (blocker,) = redo.blockers(facts, current_release(facts, a_project()), {}, ())
+    (blocker,) = redo.blockers(facts, current_release(facts, a_project()), {}, FULL, (), ())
     assert "a b.txt" in blocker.brief
 
 
 def test_hosts_that_share_the_database_have_to_be_named_too() -> None:
     facts = some_facts(3)
-    (blocker,) = redo.blockers(facts, current_release(facts, a_project()), {}, ("prod2",))
+    (blocker,) = redo.blockers(facts, current_release(facts, a_project()), {}, FULL, ("prod2",), ())
     assert blocker.hint == f"name all of them: --host {facts.host},prod2"
 
 
@@ -90,11 +127,6 @@ def planned(*steps: Any, found: tuple[Blocker, ...] = (), dirty: tuple[str, ...]
         database="comicpile",
         saved_as="later",
     )
-
-
-SAVED = SaveCheckout(project_=a_project(), run_id=RUN, target=commit(2), changed=0)
-STOPPED = StopServices(project_=a_project(), old=(a_container(),), is_pulled=False)
-WAITED = AwaitHealthy(project_=a_project(), url="http://localhost/", timeout=1, interval=1, soak=0)
 
 
 def test_steps_are_taken_back_newest_first_and_what_is_kept_is_left_out() -> None:
