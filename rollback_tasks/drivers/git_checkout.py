@@ -92,6 +92,17 @@ def saved_tree(run_id: str) -> str:
     return f"refs/rollback/{run_id}/worktree"
 
 
+_SAVE_AGAIN = 'git rev-parse -q --verify "$2" >/dev/null || exit 0\n' + _SAVE + "\necho saved\n"
+
+
+def save_again(folder: str, run_id: str, of: str) -> Command:
+    """Return the command that does as ``save``, where run ``of`` had saved a checkout; it prints a word where it did.
+
+    :param run_id: the run that the work tree is saved for now.
+    """
+    return script(_SAVE_AGAIN, run_id, saved_tree(of), effect=Effect.WRITE, cwd=folder, timeout=300)
+
+
 def is_saved(folder: str, run_id: str) -> Command:
     """Return the check that ``save`` was done."""
     return script(GIT + 'git rev-parse -q --verify "refs/rollback/$1/worktree"', run_id, effect=Effect.READ, cwd=folder)

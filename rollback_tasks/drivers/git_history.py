@@ -169,7 +169,7 @@ def ordered(folder: str, commits: Sequence[str]) -> Command:
 _TRAITS = (
     GIT
     + """\
-target=$1 remote=$2
+target=$1
 for name in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG rebase-merge rebase-apply; do
   if [ -e "$(git rev-parse --git-path "$name")" ]; then echo "operation=$name"; fi
 done
@@ -180,8 +180,6 @@ if git grep -q 'filter=lfs' HEAD "$target" -- ':(top,glob)**/.gitattributes' 2>/
   echo lfs=yes
   command git lfs version >/dev/null 2>&1 || echo lfs_missing=yes
 fi
-git remote get-url "$remote" >/dev/null 2>&1 && echo remote=yes
-git merge-base --is-ancestor "$target" HEAD 2>/dev/null && echo is_behind=yes
 upstream=$(git rev-parse --symbolic-full-name -q --verify '@{upstream}' 2>/dev/null) &&
   echo "published=$(git rev-list --count "$target..$upstream" -- 2>/dev/null)"
 git diff-tree -r -z --no-renames HEAD "$target" -- | tr '\\0' '\\n' | grep -A 1 -E '^:(160000 |[0-7]+ 160000 )' |
@@ -207,7 +205,6 @@ class Traits:
     :param operation: what of git's is unfinished, e.g. ``rebase``; empty where nothing is.
     :param moved: submodules that have another commit at the target.
     :param has_lfs: files are kept by Git LFS, ``is_lfs_missing`` where the host has no git-lfs.
-    :param is_behind: the target is an ancestor of HEAD.
     :param published: commits that the upstream branch has and the target has not.
     """
 
@@ -216,14 +213,12 @@ class Traits:
     moved: tuple[str, ...] = ()
     has_lfs: bool = False
     is_lfs_missing: bool = False
-    has_remote: bool = True
-    is_behind: bool = False
     published: int = 0
 
 
-def traits(folder: str, target: str, remote: str) -> Command:
+def traits(folder: str, target: str) -> Command:
     """Return the command that tells what a move of the checkout from HEAD to ``target`` has to mind."""
-    return script(_TRAITS, target, remote, effect=Effect.READ, cwd=folder, timeout=60)
+    return script(_TRAITS, target, effect=Effect.READ, cwd=folder, timeout=60)
 
 
 def read_traits(text: str) -> Traits:
@@ -238,7 +233,5 @@ def read_traits(text: str) -> Traits:
         moved=tuple(said.get("moved", ())),
         has_lfs="lfs" in said,
         is_lfs_missing="lfs_missing" in said,
-        has_remote="remote" in said,
-        is_behind="is_behind" in said,
         published=_number(next(iter(said.get("published", ())), "")),
     )

@@ -173,8 +173,8 @@ def read_look(text: str) -> Remote:
     )
 
 
-# A lease is a forced push that the remote takes only while the ref is what is named here. What may have reached the
-# remote is noted first, and the note goes where it surely did not.
+# A lease is a forced push that the remote takes only while the ref is what is named here; what it overwrites is
+# fetched and kept. What may have reached the remote is noted first, and the note goes where it surely did not.
 _PUSH = (
     _REMOTE
     + """\
@@ -184,6 +184,12 @@ new=$(git rev-parse --verify -q "$source") || { echo "there is no $source" >&2; 
 remote_value "$there" "$ref" || exit 1
 [ "$value" != "$new" ] || exit 0
 [ "$value" = "$expected" ] || { echo "$ref at $remote is ${value:-gone}, not ${expected:-new} any more" >&2; exit 1; }
+if [ -n "$forced" ] && [ -n "$expected" ]; then
+  # What goes at the remote may never have been here: without it nobody could give it back.
+  gone=refs/rollback/$run/overwritten
+  heard=$(git fetch -q --no-tags --recurse-submodules=no "$there" "+$ref:$gone" 2>&1) || { tell "$heard"; exit 1; }
+  [ "$(git rev-parse --verify -q "$gone")" = "$expected" ] || { echo "$ref at $remote moved meanwhile" >&2; exit 1; }
+fi
 git update-ref "refs/rollback/$run/pushed" "$new" || exit 1
 set -- "$remote" "$new:$ref"
 [ -z "$forced" ] || set -- "--force-with-lease=$ref:$expected" "$@"

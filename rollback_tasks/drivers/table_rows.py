@@ -132,25 +132,27 @@ def is_merged(project: Project, run_id: str) -> Command:
     )
 
 
-# What a finished run kept has to be there, the first time; that it is gone after the second is as it should be.
+# What a finished run kept has to be there, or what its undoing left behind.
 _UNDO = (
     AWAIT_DB
     + "user=$3 live=$4 schema=$5 run=$6 folder=$7 body=$8 kept=$9 table=\n"
     + _ASK
     + """\
-if [ -e "$folder/decided-undo" ] && [ ! -e "$folder/rows-undoing" ]; then
+keeps=false
+if [ -e "$folder/decided-undo" ]; then
+  keeps=true
   printf '%s' "$kept" | ask "$live" -f - || exit 1
-  : >"$folder/rows-undoing" || exit 1
 fi
-printf '%s' "$body" | ask "$live" -v own="rollback-$run" -f -
+printf '%s' "$body" | ask "$live" -v own="rollback-$run" -v keeps="$keeps" -f -
 """
 )
 
 
 def undo(project: Project, run_id: str) -> Command:
     """Return the command that ends what the run does in the server, gives changed and deleted rows back, takes inserted
-    ones out, and drops the run's schema. Does nothing where that was done; fails where something that came later refers
-    to a row that would have to go, or where a finished run's rows are no longer kept."""
+    ones out, and drops the run's schema; of a finished run the rows as they were until now stay in it. Does nothing
+    where that was done; fails where something that came later refers to a row that would have to go, or where a
+    finished run's rows are no longer kept."""
     return script(
         _UNDO,
         project.database_site.project,

@@ -170,7 +170,8 @@ select current_setting('rollback.told');
 """
 
 KEPT = """\
-select to_regclass(format('%I.kept', :'schema')) is null as is_gone \\gset
+select coalesce(to_regclass(format('%I.kept', :'schema')), to_regclass(format('%I.changed_since', :'schema'))) is null
+  as is_gone \\gset
 \\if :is_gone
   \\warn 'the rows of before are no longer kept: there is no schema' :schema
   select 1/0 as "the kept rows are gone";
@@ -185,7 +186,7 @@ select format('drop schema if exists %I cascade', :'schema') where to_regclass(f
 UNDO = """\
 set client_min_messages = warning;
 select to_regclass(format('%I.kept', :'schema')) is not null as is_merged \\gset
-select set_config('rollback.schema', :'schema', false) \\g /dev/null
+select set_config('rollback.schema', :'schema', false), set_config('rollback.keeps', :'keeps', false) \\g /dev/null
 begin;
 set local lock_timeout = '30s';
 \\if :is_merged
@@ -205,6 +206,10 @@ begin
   execute format('select target, is_quiet from %I.setting', place) into target, is_quiet;
   execute format('lock table %s in share row exclusive mode', target);
   before := pg_temp.violations(target);
+  if current_setting('rollback.keeps')::bool then
+    execute format('create table %I.changed_since as select t.* from %s t where exists (select from %I.added s where %s)
+      or exists (select from %I.kept s where %s)', place, target, place, matching, place, matching);
+  end if;
   if is_quiet then waking := pg_temp.silence(target); end if;
   perform pg_temp.unreferenced(place, target, 'added');
   execute format('delete from %s t using %I.added s where %s', target, place, matching);
@@ -218,6 +223,13 @@ begin
   foreach statement in array waking loop execute statement; end loop;
 end $$;
 \\endif
+select to_regclass(format('%I.changed_since', :'schema')) is not null as is_kept \\gset
+\\if :is_kept
+select format('drop table %I.%I cascade', :'schema', relname) from pg_class
+where relnamespace = to_regnamespace(quote_ident(:'schema')) and relkind = 'r' and relname <> 'changed_since'
+\\gexec
+\\else
 drop schema if exists :"schema" cascade;
+\\endif
 commit;
 """

@@ -107,7 +107,12 @@ class Settling:
         """Undo a run whose result already stands. Never raises."""
         self.result.problem = why
         try:
-            self._unwind("undo")
+            try:
+                self._unwind("undo")
+            except ConnectionLost:
+                # Asked again, the host goes on where that stopped, or waits for it: what is undone stays undone.
+                self.host = self.reconnected()
+                self._unwind("undo")
         except (RollbackError, KeyboardInterrupt) as error:
             brief = error.brief if isinstance(error, RollbackError) else "interrupted"
             self._strand(f"undoing did not end: {brief}", f"put it back with `{self._abort}`.")

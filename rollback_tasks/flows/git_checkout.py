@@ -80,9 +80,7 @@ def named(session: Session, checkout: Checkout, name: str | None) -> target.Choi
 def traits_of(session: Session, world: World, commit: str) -> Traits:
     """Return what a move to ``commit`` has to mind."""
     project = session.project
-    return git_history.read_traits(
-        asked(session, world, git_history.traits(project.folder, commit, project.remote)).text
-    )
+    return git_history.read_traits(asked(session, world, git_history.traits(project.folder, commit)).text)
 
 
 def signature_of(request: RollbackRequest) -> Signature:

@@ -67,7 +67,7 @@ def _recover(
         hint = f"`inv git.recover --host {session.facts.host}` lists what can be recovered."
         raise UsageError(f"--commit: {commit!r} is no commit here", details="nothing was changed", hint=hint)
     there = asked(session, world, git.resolve(project.folder, git_refs.HEADS + branch)).text.strip()
-    return git_sharing.recover(checkout_of(session, request), found, branch, there, ())
+    return git_sharing.recover(checkout_of(session, request), found, branch, there)
 
 
 def _push(

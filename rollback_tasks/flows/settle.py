@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rollback_tasks.config.schema import HostConfig
+from rollback_tasks.drivers import git_checkout
 from rollback_tasks.errors import RollbackError
 from rollback_tasks.execution import journal, lock
-from rollback_tasks.flows import consent
+from rollback_tasks.flows import consent, performing
 from rollback_tasks.flows.reports import concluded, described
 from rollback_tasks.flows.session import Session, close_all, open_all, untouched
 from rollback_tasks.flows.world import World
@@ -58,7 +59,19 @@ def _settle(session: Session, request: RollbackRequest, world: World) -> HostRep
         if run_id not in facts.unfinished:
             lock.release(session.host, session.project, run_id)
             continue
-        done = session.host.run(journal.unwind(session.project, run_id, "laptop"))
+        _save_work(session, request, run_id, world)
+        try:
+            done = session.host.run(journal.unwind(session.project, run_id, "laptop"))
+        except RollbackError as error:
+            # Undoing was begun on the host and goes on there: nothing may call it untouched.
+            return HostReport(
+                host=name,
+                outcome=Outcome.STRANDED,
+                steps=tuple(steps),
+                left=current,
+                error=f"undoing was begun, and how it ended is not known: {error.brief}",
+                hint=f"`inv rollback.abort --host {name}` goes on, or says that it is done.",
+            )
         for line in done.text.splitlines():
             state, _, kind = line.partition(" ")
             is_done = state == "compensated"
@@ -74,8 +87,22 @@ def _settle(session: Session, request: RollbackRequest, world: World) -> HostRep
                 error=problem,
                 hint=f"see the logs in {session.project.run_folder(run_id)}/undo on {name}, then run this again.",
             )
-        lock.release(session.host, session.project, run_id)
+        performing.unlock(session, run_id, world)
     return HostReport(host=name, outcome=Outcome.DONE, left=current, steps=tuple(steps), extra={"runs": list(runs)})
+
+
+def _save_work(session: Session, request: RollbackRequest, run_id: str, world: World) -> None:
+    """Keep what a person did to the work tree since the run stopped: putting the checkout back would overwrite it.
+
+    A disk that is full must not keep the host from being put back, so a failure is told and no more.
+    """
+    folder, name = session.project.folder, session.config.name
+    try:
+        if session.host.run(git_checkout.save_again(folder, request.run_id, run_id)).text.strip():
+            kept = git_checkout.saved_tree(request.run_id)
+            world.sink.emit(events.Note(name, f"the work tree as it is now is kept as commit {kept}"))
+    except RollbackError as error:
+        world.sink.emit(events.Note(name, f"the work tree as it is now could not be kept: {error.brief}"))
 
 
 def _problem(session: Session, run_id: str, code: int) -> str:

@@ -16,14 +16,14 @@ from rollback_tasks.steps.create_tag import CreateTag
 from rollback_tasks.steps.push_ref import PushRef
 
 
-def recover(checkout: Checkout, commit: str, name: str, there: str, problems: Sequence[Blocker]) -> HostPlan:
+def recover(checkout: Checkout, commit: str, name: str, there: str) -> HostPlan:
     """Return the plan of ``git.recover``: a branch at a commit that nothing leads to any more.
 
     :param there: the commit that a branch of that name is at; empty where there is none.
     """
     if there == commit:
         return checkout.idle(f"branch {name} is at {commit[:12]}")
-    blockers = list(problems)
+    blockers = []
     if there:
         blockers.append(Blocker(f"a branch {name} is here already, at {there[:12]}", "name another one with --branch."))
     step = CreateBranch(project_=checkout.project, run_id=checkout.request.run_id, name=name, commit=commit)

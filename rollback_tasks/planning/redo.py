@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rollback_tasks.drivers import git_push
+from rollback_tasks.drivers.table_rows import schema_name
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Blocker, HostPlan, HostState, Step
 from rollback_tasks.model.release import Release
+from rollback_tasks.steps.merge_table import MergeTable
 from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.undo import irreversible, undos
 
@@ -113,8 +115,13 @@ def plan(
     left = said.get("current")
     back = undos(steps)
     warnings = [f"{reason} (cannot be taken back)" for reason in irreversible(steps)]
-    if back and any(each.of == "copy_database" for each in back):
+    if back and any(each.of in ("copy_database", "swap_database") for each in back):
         warnings.append("what was changed in rows that both databases have goes back too")
+    warnings += [
+        f"the rows of {step.table} that this changes stay as they are now in {schema_name(run_id)}.changed_since"
+        for step in steps
+        if isinstance(step, MergeTable)
+    ]
     if facts.git.dirty and moves_checkout(steps):
         shown = ", ".join(facts.git.dirty[:5]) + (" ..." if len(facts.git.dirty) > 5 else "")
         where = f"refs/rollback/{saved_as}/worktree"

@@ -224,6 +224,24 @@ def test_an_undo_that_would_take_newer_rows_along_changes_nothing(site: Site) ->
     assert len(rows(site)) == 19
 
 
+def test_undoing_a_finished_run_keeps_what_was_changed_since(site: Site) -> None:
+    place = ready(site)
+    site.lay("delete from users where id > 18; update users set name = 'corrupt' where id = 1")
+    wrecked = rows(site)
+    put_back(site, place, replaces=True)
+    site.lay("update users set name = 'since' where id in (1, 20); insert into users (email) values ('new')")
+    new = rows(site)
+    (Path(site.project.run_folder(RUN)) / "decided-undo").touch()
+    for _ in range(2):
+        site.run(table_rows.undo(site.project, RUN))
+        assert [row for row in rows(site) if row["email"] != "new"] == wrecked
+        kept = rows(site, f'"{table_rows.schema_name(RUN)}".changed_since')
+        assert kept == [row for row in new if row["id"] in (1, 19, 20)]
+    place = f"'\"{table_rows.schema_name(RUN)}\"'::regnamespace"
+    tables = f"(select json_agg(relname) from pg_class where relnamespace = {place})"
+    assert site.ask(tables) == ["changed_since"]
+
+
 def test_undoing_a_finished_run_whose_rows_are_gone_fails(site: Site) -> None:
     site.lay(TABLES)
     folder = Path(site.project.run_folder(RUN))

@@ -458,6 +458,21 @@ def test_a_second_save_of_a_run_keeps_the_first(two_releases: tuple[Repository, 
     assert repository.look() == before
 
 
+def test_what_a_person_did_since_is_saved_before_the_checkout_goes_back(two_releases: tuple[Repository, str]) -> None:
+    repository, target = two_releases
+    before, commit, folder = repository.look(), repository("rev-parse", "HEAD"), str(repository.folder)
+    assert run(git_checkout.save_again(folder, "later", RUN)) == ""  # the run had not saved anything yet
+    run(git_checkout.save(folder, RUN, target))
+    run(git_checkout.switch(folder, target))
+    path = repository("ls-files").splitlines()[0]
+    repository.write(path, "by hand\n")
+    for _ in range(2):
+        run(git_checkout.save_again(folder, "later", RUN))
+    run(git_checkout.put_back(folder, RUN, commit, "main"))
+    assert repository.look() == before
+    assert repository("show", f"{git_checkout.saved_tree('later')}:{path}") == "by hand"
+
+
 def test_a_lock_that_a_killed_git_left_does_not_stop_the_way_back(two_releases: tuple[Repository, str]) -> None:
     repository, target = two_releases
     before = repository.look()

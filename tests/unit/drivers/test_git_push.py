@@ -242,6 +242,22 @@ def test_only_a_forced_push_overwrites(repository: Repository) -> None:
     assert there(repository) == second
 
 
+def test_what_a_forced_push_overwrites_is_kept_also_where_it_never_was_here(
+    repository: Repository, tmp_path: Path
+) -> None:
+    origin = repository("remote", "get-url", "origin")
+    alice = Repository(tmp_path / "alice")
+    alice("pull", "-q", origin, "feature")
+    hers = alice.commit(b="hers\n")
+    alice("push", "-q", origin, "HEAD:feature")
+    push(repository, expected=hers, is_forced=True)
+    assert there(repository) == repository("rev-parse", "HEAD")
+    repository("gc", "-q", "--prune=now")
+    for _ in range(2):
+        unpush(repository, expected=hers)
+        assert there(repository) == hers
+
+
 def test_a_push_that_the_remote_refuses_leaves_nothing_to_take_back(repository: Repository, tmp_path: Path) -> None:
     hook = tmp_path / "the origin/.git/hooks/pre-receive"
     hook.parent.mkdir(exist_ok=True)

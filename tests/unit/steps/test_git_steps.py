@@ -59,7 +59,7 @@ PLANS = {
     "detached": git_moves.reset(checkout(DETACHED), commit(1), "hard", PLAIN),
     "revert": reverted(),
     "hotfix": git_moves.hotfix(checkout(), GOOD, "hot/fix", NEW, PLAIN, ()),
-    "recover": git_sharing.recover(checkout(), commit(1), "found", "", ()),
+    "recover": git_sharing.recover(checkout(), commit(1), "found", ""),
     "push": pushed("feature", AHEAD),
     "protected": pushed("main", AHEAD),
     "force": pushed("feature", APART, is_forced=True),
@@ -141,7 +141,7 @@ def test_nothing_to_do_is_said() -> None:
     assert git_moves.reset(clean, commit(3), "hard", PLAIN).is_noop
     assert not git_moves.reset(checkout(), commit(3), "hard", PLAIN).is_noop
     assert git_moves.reset(checkout(), commit(3), "soft", PLAIN).is_noop
-    assert git_sharing.recover(clean, commit(1), "found", commit(1), ()).is_noop
+    assert git_sharing.recover(clean, commit(1), "found", commit(1)).is_noop
     assert pushed("feature", Remote(object=commit(3), value=commit(3))).is_noop
     assert git_sharing.tag(clean, GOOD, "v2", "m", WHO, (commit(5), commit(2)), None, ()).is_noop
 
@@ -220,7 +220,7 @@ def test_a_remote_that_sends_more_than_is_shown_is_refused(remote: Remote) -> No
 def test_names_that_are_taken_are_refused() -> None:
     assert git_moves.hotfix(checkout(), GOOD, "x", replace(NEW, is_here=True), PLAIN, ()).blockers
     assert git_moves.hotfix(checkout(), GOOD, "x", AHEAD, PLAIN, ()).blockers
-    assert git_sharing.recover(checkout(), commit(1), "x", commit(2), ()).blockers
+    assert git_sharing.recover(checkout(), commit(1), "x", commit(2)).blockers
     assert git_sharing.tag(checkout(), GOOD, "v2", "m", WHO, (commit(5), commit(7)), None, ()).blockers
     assert git_sharing.tag(checkout(), GOOD, "v2", "m", WHO, (commit(5), commit(2)), AHEAD, ()).blockers
 
