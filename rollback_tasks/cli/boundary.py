@@ -36,10 +36,12 @@ class Answer:
     """What a task says that is no run.
 
     :param text: for people, on stdout.
+    :param errors: for people, on stderr.
     :param fields: for programs; they join ``version``, ``task``, ``outcome`` and ``exit_code``.
     """
 
     text: str = ""
+    errors: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     exit_code: ExitCode = ExitCode.DONE
 
@@ -94,6 +96,8 @@ class Boundary:
             case None:
                 return code
             case Answer():
+                if result.errors:
+                    say(result.errors)
                 text, fields = result.text, result.fields
                 if self.wants_json:
                     head = self._head(code)

@@ -30,9 +30,9 @@ def answer(
     :param code: of those that could be asked; the worst decides.
     """
     failed = [error for error in errors if error is not None]
-    said = "".join(f"{line}\n" for error in failed for line in str(error).splitlines())
     codes = [code, *(error.exit_code for error in failed)]
-    return Answer(text=text + said, fields={"hosts": list(hosts)}, exit_code=worst(codes))
+    errors_told = "\n".join(str(error) for error in failed)
+    return Answer(text=text, errors=errors_told, fields={"hosts": list(hosts)}, exit_code=worst(codes))
 
 
 def error_fields(error: RollbackError | None) -> dict[str, Any]:

@@ -289,3 +289,15 @@ def test_an_answers_fields_cannot_hide_its_exit_code(capfdbinary: pytest.Capture
     assert boundary(tmp_path, wants_json=True).run(lambda: answer) == ExitCode.LOCKED
     document = json.loads(capfdbinary.readouterr().out)
     assert document == {"version": 1, "task": "t", "outcome": "locked", "exit_code": 6}
+
+
+def test_errors_beside_an_answer_go_to_stderr_and_cannot_steer_the_terminal(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def never() -> Any:
+        raise AssertionError("an answer is no report")
+
+    boundary = Boundary(task="t", wants_json=False, is_verbose=False, rendering=never, state_folder=tmp_path)
+    answer = Answer(text="HOST\na", errors="b: gone \x1b[31m", exit_code=ExitCode.UNREACHABLE)
+    assert boundary.run(lambda: answer) is ExitCode.UNREACHABLE
+    assert capfd.readouterr() == ("HOST\na\n", "b: gone \\x1b[31m\n")
