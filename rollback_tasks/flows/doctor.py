@@ -9,7 +9,8 @@ from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import prerequisites, swap, wal
 from rollback_tasks.errors import ExitCode, PlanRefused, RollbackError
 from rollback_tasks.flows import archive
-from rollback_tasks.flows.session import Session, close_all, open_all
+from rollback_tasks.flows.everywhere import everywhere
+from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.planning.doctor import examine
 from rollback_tasks.planning.examination import Examined, Patient
@@ -29,15 +30,11 @@ def examined(configs: Sequence[HostConfig], world: World, *, proves_archive: boo
 
     :param proves_archive: also finish the current segment of the log and wait until it is archived: this writes.
     """
-    sessions, errors = open_all(configs, world)
-    try:
-        found = {session.config.name: _examined(session, world, proves_archive) for session in sessions}
-    finally:
-        close_all(sessions)
-    return [found.get(config.name) or _failed(config.name, errors[config.name]) for config in configs]
+    found = everywhere(configs, world, lambda session: _examined(session, world, proves_archive))
+    return [each.found or _failed(each.host, each.error) for each in found]
 
 
-def _failed(name: str, error: RollbackError) -> HostExamined:
+def _failed(name: str, error: RollbackError | None) -> HostExamined:
     """A host that lacks a tool was reached, and that is an answer."""
     if isinstance(error, PlanRefused):
         return HostExamined(host=name, checks=(Examined(check="tools", problem=error.brief, next=error.hint),))
@@ -46,32 +43,29 @@ def _failed(name: str, error: RollbackError) -> HostExamined:
 
 def _examined(session: Session, world: World, proves_archive: bool) -> HostExamined:
     host, project = world.read_only(session.host), session.project
-    try:
-        missing, is_writable = prerequisites.read_look(host.run(prerequisites.look(project)).text)
-        found = archive.look(session, world)
-        obstacles = None
-        if session.facts.database is not None:
-            obstacles = swap.read_obstacles(host.run(swap.obstacles(project)).text)
-        checks = examine(
-            Patient(
-                facts=session.facts,
-                project=project,
-                health_url=session.config.health.url,
-                services=session.gathered.services,
-                missing=missing,
-                is_writable=is_writable,
-                archive=found.facts,
-                bases=found.bases,
-                strange=len(found.strange),
-                obstacles=obstacles,
-                damaged=session.gathered.damaged,
-                now=world.clock.now(),
-            )
+    missing, is_writable = prerequisites.read_look(host.run(prerequisites.look(project)).text)
+    found = archive.look(session, world)
+    obstacles = None
+    if session.facts.database is not None:
+        obstacles = swap.read_obstacles(host.run(swap.obstacles(project)).text)
+    checks = examine(
+        Patient(
+            facts=session.facts,
+            project=project,
+            health_url=session.config.health.url,
+            services=session.gathered.services,
+            missing=missing,
+            is_writable=is_writable,
+            archive=found.facts,
+            bases=found.bases,
+            strange=len(found.strange),
+            obstacles=obstacles,
+            damaged=session.gathered.damaged,
+            now=world.clock.now(),
         )
-        if proves_archive:
-            checks = (*checks, _proof(session))
-    except RollbackError as error:
-        return HostExamined(host=session.config.name, error=error)
+    )
+    if proves_archive:
+        checks = (*checks, _proof(session))
     return HostExamined(host=session.config.name, checks=checks)
 
 

@@ -9,7 +9,8 @@ from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import git_history
 from rollback_tasks.drivers.git_history import Commit, Entry
 from rollback_tasks.errors import RollbackError, UsageError
-from rollback_tasks.flows.session import Session, close_all, open_all
+from rollback_tasks.flows.everywhere import everywhere
+from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.release import Release
 
@@ -76,16 +77,4 @@ def _history(session: Session, *, commits: tuple[Commit, ...] = (), entries: tup
 
 
 def _each(configs: Sequence[HostConfig], world: World, read: Callable[[Session], HostHistory]) -> list[HostHistory]:
-    sessions, errors = open_all(configs, world)
-    found: dict[str, HostHistory] = {}
-    try:
-        for session in sessions:
-            try:
-                found[session.config.name] = read(session)
-            except UsageError:
-                raise
-            except RollbackError as error:
-                found[session.config.name] = HostHistory(host=session.config.name, error=error)
-    finally:
-        close_all(sessions)
-    return [found.get(c.name) or HostHistory(host=c.name, error=errors[c.name]) for c in configs]
+    return [each.found or HostHistory(host=each.host, error=each.error) for each in everywhere(configs, world, read)]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.errors import RollbackError
-from rollback_tasks.flows.session import Session, close_all, open_all
+from rollback_tasks.flows.everywhere import everywhere
+from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.release import Release
@@ -36,12 +37,8 @@ class Inspected:
 
 def looked_at(configs: Sequence[HostConfig], world: World) -> list[Inspected]:
     """Return what every host is, in the order of the inventory."""
-    sessions, errors = open_all(configs, world)
-    try:
-        found = {session.config.name: _inspected(session) for session in sessions}
-    finally:
-        close_all(sessions)
-    return [found.get(c.name) or Inspected(host=c.name, error=errors[c.name]) for c in configs]
+    found = everywhere(configs, world, _inspected)
+    return [each.found or Inspected(host=each.host, error=each.error) for each in found]
 
 
 def _inspected(session: Session) -> Inspected:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.errors import LockHeld, RollbackError, UsageError
 from rollback_tasks.execution import lock
+from rollback_tasks.flows.everywhere import everywhere
 from rollback_tasks.flows.session import Session, close_all, open_all, stamp
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.facts import LockOwner
@@ -28,12 +29,7 @@ class HostLock:
 
 def status(configs: Sequence[HostConfig], world: World) -> list[HostLock]:
     """Return every host's lock, in the order of the inventory."""
-    sessions, errors = open_all(configs, world)
-    try:
-        found = {session.config.name: _seen(session) for session in sessions}
-    finally:
-        close_all(sessions)
-    return [found.get(c.name) or HostLock(host=c.name, error=errors[c.name]) for c in configs]
+    return [each.found or HostLock(host=each.host, error=each.error) for each in everywhere(configs, world, _seen)]
 
 
 def release(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> list[HostLock]:

@@ -10,6 +10,7 @@ from rollback_tasks.drivers import git, images, ledger
 from rollback_tasks.errors import PlanRefused, RollbackError, UsageError
 from rollback_tasks.execution.asking import ask
 from rollback_tasks.execution.gate import pass_gate
+from rollback_tasks.flows.everywhere import everywhere
 from rollback_tasks.flows.session import Session, close_all, open_all, stamp
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.release import Release, ReleaseStatus
@@ -32,20 +33,17 @@ class HostReleases:
 
 def listed(configs: Sequence[HostConfig], world: World) -> list[HostReleases]:
     """Return every host's ledger, in the order of the inventory."""
-    sessions, errors = open_all(configs, world)
-    try:
-        found = {
-            session.config.name: HostReleases(
-                host=session.config.name,
-                current=target.current_release(session.facts, session.project),
-                releases=session.facts.ledger,
-                damaged=session.gathered.damaged,
-            )
-            for session in sessions
-        }
-    finally:
-        close_all(sessions)
-    return [found.get(c.name) or HostReleases(host=c.name, error=errors[c.name]) for c in configs]
+    found = everywhere(
+        configs,
+        world,
+        lambda session: HostReleases(
+            host=session.config.name,
+            current=target.current_release(session.facts, session.project),
+            releases=session.facts.ledger,
+            damaged=session.gathered.damaged,
+        ),
+    )
+    return [each.found or HostReleases(host=each.host, error=each.error) for each in found]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
