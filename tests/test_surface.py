@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from rollback_tasks.model.outcome import Outcome, StepState
 from rollback_tasks.model.verdict import VerdictKind
 
 GOLDEN = Path(__file__).parent / "data" / "surface.json"
+README = Path(__file__).parent.parent / "README.md"
 
 
 def surface(root: Collection) -> dict[str, Any]:
@@ -58,3 +61,11 @@ def test_no_task_takes_a_short_flag_or_a_positional_word() -> None:
         if argument.positional or len(argument.names) > 1
     }
     assert short == set()
+
+
+def test_readmes_table_names_every_task_once() -> None:
+    section = README.read_text(encoding="utf-8").partition("\n## Tasks\n")[2].partition("\n## ")[0]
+    firsts = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    named = Counter(name for cell in firsts for name in re.findall(r"`([a-z]+\.[a-z-]+)", cell))
+    tasks = Counter(context.name for context in ns.to_contexts())
+    assert (tasks - named, named - tasks) == (Counter(), Counter())
