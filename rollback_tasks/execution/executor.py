@@ -31,7 +31,7 @@ from rollback_tasks.shell import Command, standalone
 class Executor:
     """Performs one host's plan.
 
-    :param reconnect: gives a new connection after one was lost; raises Unreachable.
+    :param reconnect: gives a new connection after one was lost; raises ConnectionLost.
     :param health_after: the gate that the restored host has to pass; None where it was not healthy before.
     :param plan_text: the plan as JSON, so that another laptop can go on with it.
     :param mirror: path of the journal on the laptop.
@@ -263,12 +263,12 @@ class Executor:
         self._heartbeats = []
 
     def _rejoin_connection(self) -> None:
-        """Connect again, for as long as the host would wait for us and a little longer.
+        """Connect again.
 
         :raises ConnectionLost: it does not come back.
         """
         self._stop_heartbeats()
-        self.host = self._settling().reconnected()
+        self.host = self.reconnect()
         self._heartbeats = [Heartbeat(self.host, lead) for lead in self._leads()]
 
     def _settling(self) -> Settling:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rollback_tasks.errors import ConnectionLost, RollbackError, StepFailed, Unreachable
+from rollback_tasks.errors import ConnectionLost, RollbackError, StepFailed
 from rollback_tasks.execution import journal
 from rollback_tasks.execution.gate import pass_gate
 from rollback_tasks.execution.journal import Lead
@@ -15,7 +15,6 @@ from rollback_tasks.model.outcome import Outcome, StepRecord, StepState
 from rollback_tasks.model.plan import Gate
 from rollback_tasks.ports import Clock, EventSink, Host
 
-_RETRY = 1.0
 # Compensations include starting containers; a guard that is at it gets that long to finish.
 _WAIT_FOR_OTHERS = 180.0
 
@@ -46,6 +45,7 @@ class Settling:
     """Puts one host back, or finds out who did.
 
     :param host: replaced where the connection had to be made again.
+    :param reconnect: tries for as long as it makes sense; raises ConnectionLost.
     :param health_after: the gate that a restored host has to pass; None where service was never taken away, or
         was not healthy before.
     :param down_since: monotonic seconds; None where service was never taken away.
@@ -62,22 +62,6 @@ class Settling:
     down_since: float | None
     result: Performed
 
-    def reconnected(self) -> Host:
-        """Return a new connection, tried for as long as the guard waits and half a minute more.
-
-        :raises ConnectionLost: none came.
-        """
-        deadline = self.clock.monotonic() + self.lead.lease + 30
-        while True:
-            try:
-                return self.reconnect()
-            except Unreachable as error:
-                if self.clock.monotonic() >= deadline:
-                    raise ConnectionLost(
-                        "the connection is gone and does not come back", details=str(error), host=self.name
-                    ) from error
-            self.clock.sleep(_RETRY)
-
     def nothing_done(self, error: BaseException) -> None:
         """The run could not even be opened on the host: there is nothing to undo."""
         self._say_why(error)
@@ -92,7 +76,7 @@ class Settling:
         self._say_why(error)
         try:
             if isinstance(error, ConnectionLost):
-                self.host = self.reconnected()
+                self.host = self.reconnect()
             if isinstance(error, Fenced):
                 self.report_host(error)
             else:
@@ -111,7 +95,7 @@ class Settling:
                 self._unwind("undo")
             except ConnectionLost:
                 # Asked again, the host goes on where that stopped, or waits for it: what is undone stays undone.
-                self.host = self.reconnected()
+                self.host = self.reconnect()
                 self._unwind("undo")
         except (RollbackError, KeyboardInterrupt) as error:
             brief = error.brief if isinstance(error, RollbackError) else "interrupted"
@@ -124,7 +108,7 @@ class Settling:
     def _unwind_after_loss(self) -> None:
         """The connection broke while the host was being put back: its own guard finishes, and it tells."""
         try:
-            self.host = self.reconnected()
+            self.host = self.reconnect()
             self.report_host(None)
         except (RollbackError, KeyboardInterrupt):
             seconds = f"{self.lead.lease:g} s"

@@ -15,6 +15,7 @@ from rollback_tasks.execution.executor import Executor
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.journal import Lead
 from rollback_tasks.execution.meeting import Meeting
+from rollback_tasks.execution.reconnection import Reconnection
 from rollback_tasks.execution.record import Record
 from rollback_tasks.execution.settling import Performed, Settling
 from rollback_tasks.flows.reports import backup_of, described
@@ -57,7 +58,7 @@ def executor(
     return Executor(
         plan=plan,
         host=session.host,
-        reconnect=lambda: connected(session.config, world),
+        reconnect=_reconnection(session, world, lead),
         laptop=world.laptop,
         clock=world.clock,
         sink=world.sink,
@@ -72,6 +73,16 @@ def executor(
         is_resumed=record is not None,
         completed=record.done if record else frozenset(),
         begun=record.begun if record else "",
+    )
+
+
+def _reconnection(session: Session, world: World, lead: Lead) -> Reconnection:
+    return Reconnection(
+        name=session.config.name,
+        dial=lambda: connected(session.config, world),
+        clock=world.clock,
+        sink=world.sink,
+        lease=lead.lease,
     )
 
 
@@ -108,7 +119,7 @@ def undo(
     settling = Settling(
         name=session.config.name,
         host=session.host,
-        reconnect=lambda: connected(session.config, world),
+        reconnect=_reconnection(session, world, lead),
         clock=world.clock,
         sink=world.sink,
         lead=lead,

@@ -11,6 +11,7 @@ from rollback_tasks.errors import ConnectionLost, Unreachable
 from rollback_tasks.execution.executor import Executor
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.journal import Lead
+from rollback_tasks.execution.reconnection import Reconnection
 from rollback_tasks.execution.settling import Performed
 from rollback_tasks.flows.session import stamp
 from rollback_tasks.model import events
@@ -75,7 +76,7 @@ class Trial:
         executor = Executor(
             plan=self.plan,
             host=SimulatedHost(self.world),
-            reconnect=self._reconnect,
+            reconnect=Reconnection(name="prod1", dial=self._reconnect, clock=self.clock, sink=self.sink, lease=30),
             laptop=self.laptop,
             clock=self.clock,
             sink=self.sink,
