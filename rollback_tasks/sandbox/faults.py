@@ -165,7 +165,8 @@ _SCRIPTS = {
 _NAMES = "container=$1 network=$2 address=$3 folder=$4\n"
 
 # Whoever takes the token away ends the fault, once: the timer, or somebody who does not want to wait. The token is
-# laid first, the timer started before the fault: nothing can leave a fault without an end.
+# laid first, the timer started before the fault: nothing can leave a fault without an end. It says whose timer ends it,
+# since that of a fault that was ended early still runs when the next one is there.
 # $5 token, $6 seconds, $7 what inflicts, $8 what ends, $9 log
 _INFLICT = (
     _NAMES
@@ -173,9 +174,12 @@ _INFLICT = (
     + """\
 token=$5 seconds=$6 inflict=$7 end=$8 log=$9
 mkdir -p "${token%/*}"
-( set -C; : >"$token" ) 2>/dev/null || { echo "this fault is already there" >&2; exit 3; }
-setsid sh -c 'sleep "$6"; sh -c "$7" sandbox "$1" "$2" "$3" "$4" "$5"' sandbox \\
-  "$1" "$2" "$3" "$4" "$token" "$seconds" "$end" </dev/null >>"$log" 2>&1 &
+mine=$$-$(date +%s%N)
+( set -C; echo "$mine" >"$token" ) 2>/dev/null || { echo "this fault is already there" >&2; exit 3; }
+setsid sh -c 'sleep "$6"
+  [ "$(cat "$5" 2>/dev/null)" = "$8" ] || exit 0
+  sh -c "$7" sandbox "$1" "$2" "$3" "$4" "$5"' \\
+  sandbox "$1" "$2" "$3" "$4" "$token" "$seconds" "$end" "$mine" </dev/null >>"$log" 2>&1 &
 if eval "$inflict" >>"$log"; then exit 0; fi
 sh -c "$end" sandbox "$1" "$2" "$3" "$4" "$token" >>"$log" 2>&1
 exit 1

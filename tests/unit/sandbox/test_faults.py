@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rollback_tasks.sandbox.engine import Engine
 from rollback_tasks.sandbox.faults import LONGEST, SAYS, Fault, Faults, Kind, drawn, kind_of
 from rollback_tasks.sandbox.fleet import Node
 from rollback_tasks.sandbox.status import Flavour, HostState
+from rollback_tasks.transport.local import LocalHost
 
 Machine = Callable[[Mapping[str, Completed]], Any]
 
@@ -54,3 +56,23 @@ def test_a_fault_without_an_end_is_refused_before_anything_happens(
     with pytest.raises(UsageError):
         faults.inflict(Fault(host="prod1", kind=Kind.CUT, seconds=seconds), NODE)
     assert machine.ran == []
+
+
+def test_the_timer_of_a_fault_that_was_ended_early_leaves_the_next_one_alone(
+    tmp_path: Path, notes: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, docker = tmp_path / "log", tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(f'#!/bin/sh\necho "$1" >>{log}\n')
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{docker.parent}:{os.environ['PATH']}")
+    engine = Engine(LocalHost(), state=str(tmp_path), key="1234abcd", events=notes)
+    faults = Faults(engine, state=str(tmp_path), network="net")
+    faults.inflict(Fault(host="prod1", kind=Kind.HANG, seconds=0.5), NODE)
+    faults.end(Kind.HANG, NODE)
+    faults.inflict(Fault(host="prod1", kind=Kind.HANG, seconds=9), NODE)
+    faults.inflict(Fault(host="prod1", kind=Kind.KILL, seconds=1), NODE)  # over when the first timer surely is
+    faults.await_end(Kind.KILL, NODE)
+    assert log.read_text().split() == ["pause", "unpause", "pause", "kill", "start"]
+    faults.end(Kind.HANG, NODE)
+    assert log.read_text().split()[-1] == "unpause"
