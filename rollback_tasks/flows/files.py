@@ -27,10 +27,14 @@ from rollback_tasks.planning.parts import Images, Share
 
 def compose(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:
     """Bring the compose file of an earlier commit back on every host. Raises as ``run``."""
-    return run(request, configs, world, Procedure(plan=_plan_compose, asks="Bring the compose file back on"))
+    return run(request, configs, world, Procedure(plan=plan_compose, asks="Bring the compose file back on"))
 
 
-def _plan_compose(session: Session, request: RollbackRequest, world: World, _share: Share | None) -> HostPlan:
+def plan_compose(session: Session, request: RollbackRequest, world: World, _share: Share | None) -> HostPlan:
+    """Return the plan of a host; only READ commands are run.
+
+    :raises UsageError: ``--to`` names nothing that the host knows.
+    """
     facts, project = session.facts, session.project
     current = target.current_release(facts, project)
     plan = HostPlan(host=facts.host, current=current, database=project.database, does="bring the compose file back")
@@ -114,12 +118,13 @@ def config(
     """
 
     def plan(session: Session, request: RollbackRequest, world: World, _share: Share | None) -> HostPlan:
-        return _plan_config(session, request, world, is_forced=is_forced)
+        return plan_config(session, request, world, is_forced=is_forced)
 
     return run(request, configs, world, Procedure(plan=plan, asks="Make the containers anew on"))
 
 
-def _plan_config(session: Session, request: RollbackRequest, world: World, *, is_forced: bool) -> HostPlan:
+def plan_config(session: Session, request: RollbackRequest, world: World, *, is_forced: bool) -> HostPlan:
+    """Return the plan of a host; only READ commands are run."""
     facts, project, services = session.facts, session.project, session.gathered.services
     current = target.current_release(facts, project)
     plan = HostPlan(host=facts.host, current=current, database=project.database, does="make containers anew")

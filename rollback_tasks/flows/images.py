@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.errors import UsageError
@@ -41,27 +42,32 @@ def docker(request: RollbackRequest, configs: Sequence[HostConfig], world: World
     if request.to is not None and wanted.images:
         raise UsageError("--to and --image are two ways to say the same", hint="give one of them.")
 
-    def plan(session: Session, request: RollbackRequest, world: World, _share: Share | None) -> HostPlan:
-        aim = aimed(session, request, world, wanted)
-        if aim.is_over:
-            return aim.plan
-        of = f"images of {aim.label}"
-        images = {name: aim.images.wanted(name) for name in aim.images.pins}
-        reached = mixed.mix(request, aim.current, of, images)
-        made = images_only.switch(
-            request,
-            session.project,
-            session.settings,
-            session.facts,
-            aim.current,
-            reached,
-            aim.images,
-            aim.plan,
-            aim.label,
-        )
-        return replace(made, goal=described(reached))
-
+    plan = partial(plan_session, wanted=wanted)
     return run(request, configs, world, Procedure(plan=plan, asks="Put images back on"))
+
+
+def plan_session(
+    session: Session, request: RollbackRequest, world: World, _share: Share | None, *, wanted: Wanted
+) -> HostPlan:
+    """Return the plan of a host; only READ commands are run. Raises as ``aimed``."""
+    aim = aimed(session, request, world, wanted)
+    if aim.is_over:
+        return aim.plan
+    of = f"images of {aim.label}"
+    images = {name: aim.images.wanted(name) for name in aim.images.pins}
+    reached = mixed.mix(request, aim.current, of, images)
+    made = images_only.switch(
+        request,
+        session.project,
+        session.settings,
+        session.facts,
+        aim.current,
+        reached,
+        aim.images,
+        aim.plan,
+        aim.label,
+    )
+    return replace(made, goal=described(reached))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
