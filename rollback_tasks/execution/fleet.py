@@ -41,7 +41,7 @@ def run_fleet(
 
     :param work: host to what is to be done there, and what became of every host that it was done for; never raises.
     :param failed_before: hosts that already count against ``max_failures``.
-    :param ended: called, in this thread, for every host as it ends.
+    :param ended: called, in this thread, for every host as it ends; it may find problems there.
     """
     result = FleetResult()
     failed = failed_before
@@ -71,8 +71,8 @@ def run_fleet(
                 if running:
                     found = _next(answers)
                     running -= 1
-                    failed += sum(performed.outcome is not Outcome.DONE for performed in found.values())
                     tell(found)
+                    failed += sum(one.outcome is not Outcome.DONE or one.has_problems for one in found.values())
     except KeyboardInterrupt:
         # The threads are daemons: leaving ends them, their signs of life with them, and the guards take over.
         result.is_left = True

@@ -27,6 +27,7 @@ class Fenced(StepFailed):
 class Performed:
     """What became of one host. ``problem`` and ``details`` say why it was put back.
 
+    :param has_problems: it was done, and what was looked at afterwards is not well.
     :param bug: an exception of ours, to be shown after all hosts are settled.
     """
 
@@ -37,6 +38,7 @@ class Performed:
     details: str = ""
     hint: str = ""
     was_interrupted: bool = False
+    has_problems: bool = False
     bug: Exception | None = None
 
 

@@ -18,7 +18,7 @@ from rollback_tasks.execution.meeting import Meeting
 from rollback_tasks.execution.reconnection import Reconnection
 from rollback_tasks.execution.record import Record
 from rollback_tasks.execution.settling import Performed, Settling
-from rollback_tasks.flows.reports import backup_of, described
+from rollback_tasks.flows.reports import backup_of, described, diagnosed
 from rollback_tasks.flows.session import Session, connected, stamp
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
@@ -162,6 +162,7 @@ def report(
         error=problem or None,
         hint=performed.hint or None,
         warnings=_said(session, plan, plan_run(plan, request)) if is_done else (),
+        extra=diagnosed(plan),
     )
 
 

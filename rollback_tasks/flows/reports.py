@@ -92,5 +92,13 @@ def planned(plan: HostPlan) -> HostReport:
             ],
             "costs": list(plan.costs),
             "blockers": [{"brief": blocker.brief, "hint": blocker.hint} for blocker in plan.blockers],
+            **diagnosed(plan),
         },
     )
+
+
+def diagnosed(plan: HostPlan) -> dict[str, Any]:
+    """Return what a plan was chosen for, as reports carry it; nothing where the operator chose it."""
+    if plan.diagnosis is None:
+        return {}
+    return {"diagnosis": {"found": list(plan.diagnosis.found), "therefore": plan.diagnosis.therefore}}

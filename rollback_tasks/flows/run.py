@@ -32,11 +32,14 @@ class Procedure:
     :param plan: gives the plan of one host; runs only READ commands.
     :param asks: the verb of the question, e.g. ``Roll back``.
     :param judge: says of a host that was done what came of it.
+    :param is_checked: ``judge`` looks at the host itself: it does so too where nothing was to be done, and a host with
+        problems counts as failed when it comes to the next ones.
     """
 
     plan: PlanSession
     asks: str = "Roll back"
     judge: Callable[[Session, HostReport], HostReport] = lambda _session, report: report
+    is_checked: bool = False
 
 
 def run(request: RollbackRequest, configs: Sequence[HostConfig], world: World, procedure: Procedure) -> RunReport:
@@ -207,6 +210,7 @@ class _Run:
         report = performing.report(self.sessions[name], self.plans[name], performed, self.request, self.world)
         if report.outcome is Outcome.DONE:
             report = self.procedure.judge(self.sessions[name], report)
+            performed.has_problems = self.procedure.is_checked and report.outcome is Outcome.PROBLEMS
         self.reports[name] = report
         self.world.sink.emit(events.HostDone(report))
 
@@ -246,4 +250,8 @@ class _Run:
 
     def report(self) -> RunReport:
         """Return what is said of all hosts."""
+        if self.procedure.is_checked and not self.request.is_dry_run:
+            for name, report in self.reports.items():
+                if report.outcome is Outcome.NOOP:
+                    self.reports[name] = self.procedure.judge(self.sessions[name], report)
         return concluded(self.request, self.configs, self.reports, self.world, self.plan)

@@ -164,6 +164,18 @@ class Blocker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What was found on a host, and what is done therefore.
+
+    :param found: in sentences.
+    :param therefore: the procedure that was chosen, with its reason.
+    """
+
+    found: tuple[str, ...]
+    therefore: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostPlan:
     """What will happen on one host. ``is_noop`` plans have a ``noop_reason`` and no steps.
 
@@ -171,6 +183,7 @@ class HostPlan:
     :param does: what the plan is for, as its headline says it.
     :param costs: what is lost for good or leaves the live database, in sentences; asked for like a loss.
     :param goal: what the report says under ``to``; None = the target release.
+    :param diagnosis: why this plan and no other; None where the operator chose it himself.
     """
 
     host: str
@@ -188,6 +201,7 @@ class HostPlan:
     does: str = "roll back"
     costs: tuple[str, ...] = ()
     goal: Mapping[str, Any] | None = None
+    diagnosis: Diagnosis | None = None
 
     @property
     def losses(self) -> tuple[str, ...]:

@@ -30,6 +30,10 @@ def lines(plan: Plan) -> Iterator[Line]:
 def _host(host: HostPlan) -> Iterator[Line]:
     database = f" (database {host.database})" if host.database else ""
     yield line(Span(host.host, Tone.STRONG), database, ": ", _standing(host), hang=2)
+    if host.diagnosis is not None:
+        for sentence in host.diagnosis.found:
+            yield _labelled("found", sentence)
+        yield _labelled("so", host.diagnosis.therefore, Tone.STRONG)
     yield _labelled("from", _release(host.current))
     if host.target is not None:
         yield _labelled("to", _release(host.target))
