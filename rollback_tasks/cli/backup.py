@@ -13,9 +13,10 @@ from rollback_tasks.model.outcome import RunReport
 
 @rollback_task("backup.create", shape=Shape.FLEET)
 def create(context: Context, options: Options) -> RunReport:
-    """Back the database up, prove it by a restore, and copy it off the host
+    """Back the database up, prove it, copy it here
 
-    The application goes on serving. The dump is read back, restored into a scratch database and counted.
+    A restore beside proves it; it is then copied off the host. The application goes on serving. The dump is read
+    back, restored into a scratch database and counted.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import backups
@@ -26,7 +27,10 @@ def create(context: Context, options: Options) -> RunReport:
 
 @rollback_task("backup.list")
 def list_(context: Context, options: Options) -> Answer:
-    """Show the backups of hosts, newest first, how far each is proven, and which are copied here"""
+    """Show backups and how far each is proven
+
+    Newest first, with what is copied to this machine.
+    """
     from rollback_tasks.cli import backup_listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import copies
@@ -37,9 +41,9 @@ def list_(context: Context, options: Options) -> Answer:
 
 @rollback_task("backup.pull", help={"backup": "NAME as in backup.list; may be given again (default: all not here)"})
 def pull(context: Context, options: Options, *, backup: tuple[str, ...] = ()) -> Answer:
-    """Copy backups from hosts to this machine; one that was cut goes on where it stopped
+    """Copy backups from hosts to this machine
 
-    The hash of the whole copy is compared before it gets its name.
+    One that was cut goes on where it stopped. The hash of the whole copy is compared before it gets its name.
     """
     from rollback_tasks.cli import backup_listings
     from rollback_tasks.cli.wiring import wire
@@ -52,9 +56,9 @@ def pull(context: Context, options: Options, *, backup: tuple[str, ...] = ()) ->
 
 @rollback_task("backup.push", help={"backup": "NAME as in backup.list"})
 def push(context: Context, options: Options, *, backup: str | None = None) -> RunReport:
-    """Bring a backup back from this machine to a host that lost it
+    """Bring a backup from here back to a host
 
-    Its hash is proven on the host before it gets its name there.
+    For a host that lost it. Its hash is proven on the host before it gets its name there.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import backups
@@ -74,9 +78,10 @@ def push(context: Context, options: Options, *, backup: str | None = None) -> Ru
     },
 )
 def verify(context: Context, options: Options, *, backup: tuple[str, ...] = (), quick: bool = False) -> RunReport:
-    """Prove backups again: hash, read, restore beside and count; exit code 9 where one is bad
+    """Prove backups again; exit code 9 if one is bad
 
-    Copies on this machine are hashed too. A backup that turns out to be bad is not listed as proven any more.
+    Hash, read, restore beside, count. Copies on this machine are hashed too. A backup that turns out to be bad is
+    not listed as proven any more.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import backups
@@ -91,9 +96,10 @@ def verify(context: Context, options: Options, *, backup: tuple[str, ...] = (), 
     help={"keep": "proven backups that stay (default: backups.keep of hosts.yaml)"},
 )
 def prune(context: Context, options: Options, *, keep: int | None = None) -> RunReport:
-    """Show which backups nobody needs any more; with --yes remove them, and what cut runs left
+    """Show backups that nobody needs; --yes removes
 
-    Only restored backups count. The newest of them stays, and what a recorded release or a run may need.
+    Also what cut runs left behind. Only restored backups count. The newest of them stays, and what a recorded
+    release or a run may need.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import backups
@@ -106,10 +112,11 @@ def prune(context: Context, options: Options, *, keep: int | None = None) -> Run
 
 @rollback_task("backup.base", shape=Shape.FLEET)
 def base(context: Context, options: Options) -> RunReport:
-    """Make a physical base backup, from which the database can go back to any later moment
+    """Make a physical base backup for rollback.pitr
 
-    Proves first that the write-ahead log is archived, copies the whole cluster while it serves, and checks every file
-    of the copy. The log has to be archived: README, "Write-ahead log archiving".
+    The database can go back to any moment after it. Proves first that the write-ahead log is archived, copies the
+    whole cluster while it serves, and checks every file of the copy. The log has to be archived: README,
+    "Write-ahead log archiving".
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import base as flow

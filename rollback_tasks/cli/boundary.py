@@ -15,6 +15,7 @@ from typing import Any, Protocol, TextIO
 
 from rollback_tasks import __version__
 from rollback_tasks.errors import ExitCode, RollbackError
+from rollback_tasks.model.moments import compact
 from rollback_tasks.model.outcome import Outcome, RunReport
 
 _OUTCOMES: Mapping[ExitCode, Outcome] = {
@@ -140,8 +141,7 @@ class Boundary:
     def _log(self, trace: str) -> Path:
         folder = self.state_folder / "errors"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        path = folder / f"{stamp}-{os.getpid()}-{time.monotonic_ns()}.log"
+        path = folder / f"{compact(time.time())}-{os.getpid()}-{time.monotonic_ns()}.log"
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as log:
             log.write(f"rollback-tasks {__version__}, Python {sys.version.split()[0]}, task {self.task}\n{trace}")

@@ -17,10 +17,11 @@ from rollback_tasks.cli.task import collection, rollback_task
     },
 )
 def check(context: Context, options: Options, *, save: str | None = None, against: str | None = None) -> Answer:
-    """Check the data from the catalogue: keys, duplicates, sequences, indexes; exit code 9 on problems
+    """Check the data's consistency; exit code 9 if bad
 
-    Every foreign key, check constraint and unique index is checked row by row, without trusting an index; sequences,
-    triggers, invalid indexes, checksums, collations; with amcheck every index and table is looked into.
+    Keys, duplicates, sequences and indexes, as the catalogue has them. Every foreign key, check constraint and
+    unique index is checked row by row, without trusting an index; sequences, triggers, invalid indexes, checksums,
+    collations; with amcheck every index and table is looked into.
     """
     from rollback_tasks.cli import database_listings
     from rollback_tasks.cli.wiring import wire
@@ -34,7 +35,10 @@ def check(context: Context, options: Options, *, save: str | None = None, agains
 
 @rollback_task("db.counts")
 def counts(context: Context, options: Options) -> Answer:
-    """Count the rows of every table exactly, all at one moment; `tables` of hosts.yaml chooses which"""
+    """Count every table's rows exactly, at one moment
+
+    `tables` of hosts.yaml chooses which.
+    """
     from rollback_tasks.cli import database_listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import database
@@ -45,7 +49,10 @@ def counts(context: Context, options: Options) -> Answer:
 
 @rollback_task("db.migrations")
 def migrations(context: Context, options: Options) -> Answer:
-    """Show the schema of database, image and checkout: pending, unknown, and the way back"""
+    """Compare schema of database, image and checkout
+
+    What is pending, what is unknown, and the way back.
+    """
     from rollback_tasks.cli import database_listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import migrations
@@ -59,10 +66,11 @@ def migrations(context: Context, options: Options) -> Answer:
     help={"terminate": "end the sessions that all others wait for, after asking"},
 )
 def connections(context: Context, options: Options, *, terminate: bool = False) -> Answer:
-    """Show who holds the database's connections and who waits for whom; exit code 9 on trouble
+    """Show who holds the database's connections
 
-    With --terminate only a session that others wait for, and that waits for nobody, is ended: the very one that was
-    seen, still idle in its transaction. What it did not commit is lost; its last statement is shown.
+    And who waits for whom; exit code 9 where there is trouble. With --terminate only a session that others wait
+    for, and that waits for nobody, is ended: the very one that was seen, still idle in its transaction. What it did
+    not commit is lost; its last statement is shown.
     """
     from rollback_tasks.cli import connection_listing
     from rollback_tasks.cli.wiring import wire

@@ -16,10 +16,10 @@ from rollback_tasks.model.outcome import worst
     help={"prove_archive": "also finish the current segment of the log and wait until it is archived; this writes"},
 )
 def doctor(context: Context, options: Options, *, prove_archive: bool = False) -> Answer:
-    """Check everything that a rollback would need, before it is needed
+    """Check all that a rollback would need
 
-    Exit code 9 where something would keep a rollback from working, with the command to type next. Warnings do not
-    count.
+    To be run before one is needed. Exit code 9 where something would keep a rollback from working, with the command to type
+    next. Warnings do not count.
     """
     from rollback_tasks.cli import listings
     from rollback_tasks.cli.wiring import wire

@@ -13,7 +13,7 @@ from rollback_tasks.model.outcome import RunReport
 
 @rollback_task("git.log", help={"ref": "where to begin (default: HEAD)", "count": "commits to show"})
 def log(context: Context, options: Options, *, ref: str | None = None, count: int = 10) -> Answer:
-    """Show the last commits of checkouts, and which of them are releases"""
+    """Show the last commits, and which are releases"""
     from rollback_tasks.cli import git_listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import git_reading
@@ -24,7 +24,7 @@ def log(context: Context, options: Options, *, ref: str | None = None, count: in
 
 @rollback_task("git.reflog", help={"count": "moves of HEAD to show"})
 def reflog(context: Context, options: Options, *, count: int = 20) -> Answer:
-    """Show where HEAD of the checkouts was before, newest first"""
+    """Show where HEAD was before, newest first"""
     from rollback_tasks.cli import git_listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import git_reading
@@ -41,9 +41,10 @@ def reflog(context: Context, options: Options, *, count: int = 20) -> Answer:
     },
 )
 def revert(context: Context, options: Options, *, commits: str | None = None, mainline: int | None = None) -> RunReport:
-    """Take commits back by new ones; the history stays, and so do changes in the work tree
+    """Take commits back by new ones
 
-    A range includes its oldest commit. What conflicts is refused with the files named, and nothing is changed.
+    The history stays, and so do changes in the work tree. A range includes its oldest commit. What conflicts is
+    refused with the files named, and nothing is changed.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import git_checkout
@@ -62,7 +63,7 @@ def revert(context: Context, options: Options, *, commits: str | None = None, ma
     },
 )
 def reset(context: Context, options: Options, *, to: str | None = None, mode: str = "hard") -> RunReport:
-    """Move the branch of checkouts to another commit; everything is saved first
+    """Move a branch elsewhere; all is saved first
 
     For commits that nobody else has yet. What was published is taken back by git.revert.
     """
@@ -84,7 +85,10 @@ def reset(context: Context, options: Options, *, to: str | None = None, mode: st
 def recover(
     context: Context, options: Options, *, commit: str | None = None, branch: str | None = None
 ) -> Answer | RunReport:
-    """List the commits that HEAD left and nothing leads to any more, or make a branch at one"""
+    """List commits that HEAD left, or save one
+
+    Those are listed that nothing leads to any more; with --commit and --branch one gets a branch.
+    """
     from rollback_tasks.cli import git_listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import git_reading, git_sharing
@@ -101,9 +105,10 @@ def recover(
     "git.hotfix", help={"from_": "the good release, tag or commit", "name": "of the new branch, here and at the remote"}
 )
 def hotfix(context: Context, options: Options, *, from_: str | None = None, name: str | None = None) -> RunReport:
-    """Make a branch at a good commit, put hosts onto it, and push it
+    """Put hosts onto a new branch at a good commit
 
-    The checkout is saved first. Containers and database stay; rollback.full takes them to the same commit.
+    The branch is made, the host put onto it, and it is pushed. The checkout is saved first. Containers and database
+    stay; rollback.full takes them to the same commit.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import git_checkout
@@ -122,7 +127,7 @@ def hotfix(context: Context, options: Options, *, from_: str | None = None, name
     },
 )
 def push(context: Context, options: Options, *, ref: str | None = None, force: bool = False) -> RunReport:
-    """Push a branch of the checkout; a protected branch is never overwritten
+    """Push a branch; never overwrites a protected one
 
     A forced push holds only while the remote's branch is what the plan showed.
     """

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from rollback_tasks.cli.boundary import Answer
 from rollback_tasks.cli.listings import answer, error_fields
 from rollback_tasks.flows.git_reading import HostHistory
+from rollback_tasks.model.moments import stamp
 from rollback_tasks.reporting.tables import Column, table
 
 
@@ -22,7 +22,7 @@ def log(found: Sequence[HostHistory]) -> Answer:
                 host.host,
                 "*" if commit.commit == host.head else "",
                 commit.commit[:12],
-                _time(commit.at),
+                stamp(commit.at),
                 commit.author,
                 marks.get(commit.commit, ""),
                 ", ".join(commit.names),
@@ -38,7 +38,7 @@ def log(found: Sequence[HostHistory]) -> Answer:
                     {
                         "commit": commit.commit,
                         "parents": list(commit.parents),
-                        "at": _time(commit.at),
+                        "at": stamp(commit.at),
                         "author": commit.author,
                         "names": list(commit.names),
                         "subject": commit.subject,
@@ -59,7 +59,7 @@ def reflog(found: Sequence[HostHistory]) -> Answer:
     hosts = []
     for host in found:
         rows += [
-            (host.host, f"HEAD@{{{entry.number}}}", entry.commit[:12], _time(entry.at), entry.action, entry.subject)
+            (host.host, f"HEAD@{{{entry.number}}}", entry.commit[:12], stamp(entry.at), entry.action, entry.subject)
             for entry in host.entries
         ]
         hosts.append(
@@ -69,7 +69,7 @@ def reflog(found: Sequence[HostHistory]) -> Answer:
                     {
                         "name": f"HEAD@{{{entry.number}}}",
                         "commit": entry.commit,
-                        "at": _time(entry.at),
+                        "at": stamp(entry.at),
                         "action": entry.action,
                         "subject": entry.subject,
                     }
@@ -80,7 +80,3 @@ def reflog(found: Sequence[HostHistory]) -> Answer:
         )
     columns: tuple[Column | str, ...] = ("host", "name", "commit", "at", "action", "subject")
     return answer(table(columns, rows), hosts, [host.error for host in found])
-
-
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

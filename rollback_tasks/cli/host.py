@@ -12,7 +12,10 @@ from rollback_tasks.cli.task import collection, rollback_task
 
 @rollback_task("host.status")
 def status(context: Context, options: Options) -> Answer:
-    """Show what every host runs: health, release, schema, newest backup, lock"""
+    """Show what every host runs, and how it is
+
+    Health, release, schema, newest backup, lock.
+    """
     from rollback_tasks.cli import listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import inspect
@@ -39,10 +42,10 @@ def logs(
     since: str | None = None,
     errors: bool = False,
 ) -> Answer:
-    """Show the last log lines of every service, or of those that are named
+    """Show the last log lines of services
 
-    Each line is: host, container, time in UTC, text. What a container reports as an error is known by its words (ERROR,
-    CRITICAL, FATAL, a traceback, a level field).
+    Of every service, or of those that are named. Each line is: host, container, time in UTC, text. What a container
+    reports as an error is known by its words (ERROR, CRITICAL, FATAL, a traceback, a level field).
     """
     from rollback_tasks.cli import listings
     from rollback_tasks.cli.wiring import wire

@@ -11,7 +11,10 @@ from rollback_tasks.cli.task import collection, rollback_task
 
 @rollback_task("lock.status")
 def status(context: Context, options: Options) -> Answer:
-    """Show who holds which host, since when and why, and whether they still live"""
+    """Show who holds which host, since when and why
+
+    And whether they still live.
+    """
     from rollback_tasks.cli import listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import locks
@@ -22,7 +25,10 @@ def status(context: Context, options: Options) -> Answer:
 
 @rollback_task("lock.release")
 def release(context: Context, options: Options) -> Answer:
-    """Free the lock of a run whose laptop is gone; needs --reason, refuses beside an unfinished run"""
+    """Free the lock of a run whose laptop is gone
+
+    Needs --reason; refuses beside an unfinished run.
+    """
     from rollback_tasks.cli import listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import locks

@@ -16,7 +16,10 @@ from rollback_tasks.model.release import ReleaseStatus
 
 @rollback_task("release.list")
 def list_(context: Context, options: Options) -> Answer:
-    """Show the recorded releases of hosts, newest first, and which one runs"""
+    """Show recorded releases, and which one runs
+
+    Newest first; `*` stands at the one that runs.
+    """
     from rollback_tasks.cli import listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import releases
@@ -36,10 +39,10 @@ def list_(context: Context, options: Options) -> Answer:
 def mark(
     context: Context, options: Options, *, good: bool = False, bad: bool = False, release: str | None = None
 ) -> Answer:
-    """Record what runs, or judge a release good or bad
+    """Record what runs, or judge a release
 
-    The line to add to a deployment: `inv release.mark --good --host NAME`. It waits until what runs is healthy,
-    records commit, image digests and schema, and pins the images so that no prune takes them.
+    Good or bad. The line to add to a deployment: `inv release.mark --good --host NAME`. It waits until what runs is
+    healthy, records commit, image digests and schema, and pins the images so that no prune takes them.
     """
     from rollback_tasks.cli import listings
     from rollback_tasks.cli.wiring import wire
@@ -58,10 +61,11 @@ def mark(
 
 @rollback_task("release.show", help={"release": "id, tag, commit or image id (default: what runs)"})
 def show(context: Context, options: Options, *, release: str | None = None) -> Answer:
-    """Show one release as hosts know it; exit code 9 where it is marked bad
+    """Show one release; exit code 9 if it is bad
 
-    The line to put before a deployment: `inv release.show --host GROUP --release COMMIT` stops a pipeline that would
-    deploy what was rolled back. A commit that was never recorded is no problem: exit code 0.
+    As every host knows it; it is bad where it is marked so. The line to put before a deployment: `inv release.show
+    --host GROUP --release COMMIT` stops a pipeline that would deploy what was rolled back. A commit that was never
+    recorded is no problem: exit code 0.
     """
     from rollback_tasks.cli import release_listing
     from rollback_tasks.cli.wiring import wire
@@ -89,7 +93,10 @@ def tag(
     message: str | None = None,
     push: bool = False,
 ) -> RunReport:
-    """Make an annotated git tag on a release's commit; a tag that is there is never moved"""
+    """Make an annotated git tag on a release
+
+    A tag that is there is never moved.
+    """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import git_sharing
 
@@ -103,10 +110,10 @@ def tag(
 
 @rollback_task("release.prune", help={"keep": "newest releases whose images stay"})
 def prune(context: Context, options: Options, *, keep: int = 10) -> RunReport:
-    """Show which images of old releases nobody needs; with --yes, unpin them
+    """Show images that nobody needs; --yes unpins them
 
-    What runs, the last good releases, releases that a backup was taken under, what the undo of the last run needs and
-    any image that a container uses stay in any case.
+    Of old releases. What runs, the last good releases, releases that a backup was taken under, what the undo of the
+    last run needs and any image that a container uses stay in any case.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import image_pruning

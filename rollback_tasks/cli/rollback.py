@@ -24,10 +24,11 @@ _HELP = {
 def full(
     context: Context, options: Options, *, to: str | None = None, accept_data_loss: tuple[str, ...] = ()
 ) -> RunReport:
-    """Take code, images, compose file and schema back to the last good release
+    """Take code, images, files and schema back
 
-    Shows what it will do and cost, asks, keeps a proven way back at every moment, and proves what really runs.
-    Exit codes: 0 done or nothing to do, 3 refused, 4 failed and put back, 5 needs a person, 6 locked, 7 unreachable.
+    To the last good release, or to the one that --to names. Shows what it will do and cost, asks, keeps a proven
+    way back at every moment, and proves what really runs. Exit codes: 0 done or nothing to do, 3 refused, 4 failed
+    and put back, 5 needs a person, 6 locked, 7 unreachable.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import rollback
@@ -40,7 +41,10 @@ def full(
 def plan(
     context: Context, options: Options, *, to: str | None = None, accept_data_loss: tuple[str, ...] = ()
 ) -> RunReport:
-    """Show what rollback.full would do and cost, and change nothing"""
+    """Show what rollback.full would do and cost
+
+    Nothing is changed.
+    """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import rollback
 
@@ -60,9 +64,10 @@ def plan(
 def database(
     context: Context, options: Options, *, to: str = "-1", accept_data_loss: tuple[str, ...] = ()
 ) -> RunReport:
-    """Take the schema alone back, by alembic, with the image that is deployed
+    """Take the schema alone back, by alembic
 
-    Backed up, proven and rehearsed first; the code stays, and where it cannot work on the older schema all is put back.
+    With the image that is deployed, which alone has the newer scripts. Backed up, proven and rehearsed first; the
+    code stays, and where it cannot work on the older schema all is put back.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import downgrade as flow
@@ -92,9 +97,10 @@ def restore(
     accept_data_loss: tuple[str, ...] = (),
     skip_proof: bool = False,
 ) -> RunReport:
-    """Restore the database from a backup: beside the live one, compared, then swapped in
+    """Restore the database from a backup
 
-    The application serves meanwhile; downtime is stop, rename, start. The old database is kept under another name.
+    Restored beside the live one, compared, then swapped in. The application serves meanwhile; downtime is stop,
+    rename, start. The old database is kept under another name.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import restore as flow
@@ -129,10 +135,10 @@ def table(
     without_triggers: bool = False,
     skip_proof: bool = False,
 ) -> RunReport:
-    """Put the rows of one table back from a backup, in one transaction, while the application serves
+    """Put one table's rows back from a backup
 
-    Missing rows are inserted; foreign keys both ways are checked before anything is committed. What is changed or
-    deleted is kept, so that it can be undone.
+    In one transaction, while the application serves. Missing rows are inserted; foreign keys both ways are checked
+    before anything is committed. What is changed or deleted is kept, so that it can be undone.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import table as flow
@@ -169,10 +175,11 @@ def pitr(
     restore_point: str | None = None,
     skip_proof: bool = False,
 ) -> RunReport:
-    """Take the database to a moment: recovered beside from a base backup and the log, then swapped in
+    """Take the database to a moment
 
-    The application serves meanwhile; downtime is stop, rename, start. The old database is kept under another name.
-    Refused before anything starts where the moment cannot be reached. Needs `backup.base` and an archived log.
+    Recovered beside from a base backup and the log, then swapped in. The application serves meanwhile; downtime is
+    stop, rename, start. The old database is kept under another name. Refused before anything starts where the
+    moment cannot be reached. Needs `backup.base` and an archived log.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import pitr as flow
@@ -195,9 +202,10 @@ def pitr(
 
 @rollback_task("rollback.git", help={"to": "release, tag, branch or commit to go to (default: the last good release)"})
 def git(context: Context, options: Options, *, to: str | None = None) -> RunReport:
-    """Switch the checkout alone to a release; containers and database stay as they are
+    """Switch the checkout alone to a release
 
-    The work tree is saved first, with a safety branch; HEAD is detached, so no branch is moved.
+    Containers and database stay as they are. The work tree is saved first, with a safety branch; HEAD is detached,
+    so no branch is moved.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import git_checkout
@@ -208,9 +216,10 @@ def git(context: Context, options: Options, *, to: str | None = None) -> RunRepo
 
 @rollback_task("rollback.abort")
 def abort(context: Context, options: Options) -> RunReport:
-    """Put hosts back to what they were before a run that was left unfinished
+    """Put back what an unfinished run changed
 
-    Works from any laptop: the run wrote its way back down on the host before each step.
+    The host is then what it was before that run. Works from any laptop: the run wrote its way back down on the host
+    before each step.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import settle
@@ -221,7 +230,7 @@ def abort(context: Context, options: Options) -> RunReport:
 
 @rollback_task("rollback.resume")
 def resume(context: Context, options: Options) -> RunReport:
-    """Go on with a run that a laptop left unfinished
+    """Go on with a run that was left unfinished
 
     Works from any laptop, from where the journal on the host ends; refused while the other laptop still lives.
     """

@@ -28,10 +28,10 @@ def docker(
     image: tuple[str, ...] = (),
     accept_config: bool = False,
 ) -> RunReport:
-    """Put images of an earlier release back; database, checkout and compose file stay
+    """Put the images of an earlier release back
 
-    Works without a ledger (--image) and with the database down. Refused where an older image cannot start on the
-    schema as it is; rollback.full takes the schema back as well.
+    Database, checkout and compose file stay. Works without a ledger (--image) and with the database down. Refused
+    where an older image cannot start on the schema as it is; rollback.full takes the schema back as well.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import images
@@ -50,10 +50,10 @@ def docker(
     },
 )
 def compose(context: Context, options: Options, *, to: str | None = None) -> RunReport:
-    """Bring the compose file of an earlier commit back, and make the containers anew from it
+    """Bring an earlier commit's compose file back
 
-    Images that the earlier file asks for are built or fetched before anything stops; the code stays at its commit,
-    the database is left alone.
+    The containers are made anew from it. Images that the earlier file asks for are built or fetched before anything
+    stops; the code stays at its commit, the database is left alone.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import files
@@ -68,9 +68,9 @@ def compose(context: Context, options: Options, *, to: str | None = None) -> Run
     help={"force": "also where the containers already are what the compose file says, and healthy"},
 )
 def config(context: Context, options: Options, *, force: bool = False) -> RunReport:
-    """Make the application's containers anew from the compose file that is there, with the images that run
+    """Make containers anew from the present file
 
-    Volumes stay, also those without a name; the database is left alone.
+    With the images that run. Volumes stay, also those without a name; the database is left alone.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import files

@@ -12,9 +12,10 @@ from rollback_tasks.model.outcome import RunReport
 
 @rollback_task("rollback.redo", help={"run": "the run to take back (default: the newest that changed the host)"})
 def redo(context: Context, options: Options, *, run: str | None = None) -> RunReport:
-    """Take a finished rollback back: code, images, schema and data as they were before it
+    """Take a finished rollback back
 
-    Runs what each step wrote down as its undo, newest first. What was written since stays beside, under another name.
+    Code, images, schema and data become what they were before it. Runs what each step wrote down as its undo,
+    newest first. What was written since stays beside, under another name.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import redo as flow
@@ -25,7 +26,10 @@ def redo(context: Context, options: Options, *, run: str | None = None) -> RunRe
 
 @rollback_task("rollback.history")
 def history(context: Context, options: Options) -> Answer:
-    """Show the runs that hosts remember, newest first, and how each ended"""
+    """Show the runs that hosts remember
+
+    Newest first, and how each ended.
+    """
     from rollback_tasks.cli import run_listings
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.flows import redo as flow

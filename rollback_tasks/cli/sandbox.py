@@ -30,7 +30,10 @@ _LAPTOP = "laptop"  # the fault that befalls this side
     },
 )
 def up(context: Context, options: Options, *, hosts: int = 3, shared_db: bool = False) -> Answer:
-    """Bring up real deployment hosts on this machine, or repair those that are there"""
+    """Bring up real deployment hosts on this machine
+
+    Or repair those that are there.
+    """
     status = _sandbox().up(hosts, shared_db=shared_db)
     say(f"export ROLLBACK_HOSTS_FILE={status.inventory}")
     return _answer(status)
@@ -42,7 +45,10 @@ def up(context: Context, options: Options, *, hosts: int = 3, shared_db: bool = 
     help={"release": "a tag of the demo application, e.g. v6 or bad-code"},
 )
 def deploy(context: Context, options: Options, *, release: str | None = None) -> Answer:
-    """Deploy a release of the demo application as a team would, and record it as good where it is healthy"""
+    """Deploy a release as a team would
+
+    Where it is healthy it is recorded as good.
+    """
     if release is None:
         raise UsageError("--release is needed", hint="`inv sandbox.releases` lists the releases.")
     return _deploy(options, release)
@@ -79,9 +85,10 @@ def fault(
     inside: float | None = None,
     seed: int | None = None,
 ) -> Answer:
-    """Break a host for a while, now or in the middle of a rollback, which is then started for it
+    """Break a host for a while, now or in a rollback
 
-    It ends by itself. `inv sandbox.up` repairs whatever it left; `inv sandbox.faults` says what each kind does.
+    The rollback is then started for it. It ends by itself. `inv sandbox.up` repairs whatever it left; `inv
+    sandbox.faults` says what each kind does.
     """
     from rollback_tasks.cli.wiring import wire
     from rollback_tasks.sandbox import faults
@@ -110,7 +117,10 @@ def fault(
 
 @rollback_task("sandbox.faults", shape=Shape.LOCAL)
 def faults(context: Context, options: Options) -> Answer:
-    """List what can be done to a host, and what each kind does"""
+    """List what can be done to a host
+
+    And what each kind does.
+    """
     from rollback_tasks.reporting.tables import table
     from rollback_tasks.sandbox.faults import SAYS
 
@@ -128,7 +138,10 @@ def status(context: Context, options: Options) -> Answer:
 
 @rollback_task("sandbox.releases", shape=Shape.LOCAL)
 def releases(context: Context, options: Options) -> Answer:
-    """List the demo application's releases and what each does"""
+    """List the demo application's releases
+
+    And what each does.
+    """
     from rollback_tasks.reporting.tables import table
     from rollback_tasks.sandbox.history import RELEASES
 

@@ -10,15 +10,16 @@ from rollback_tasks.cli.boundary import Answer
 from rollback_tasks.cli.options import Options
 from rollback_tasks.cli.task import collection, rollback_task
 
+# What each checks: as `inv --list` shows it, and in full.
 _SAYS = {
-    "containers": "Check that every service runs, or has ended well where it should end",
-    "health": "Check that the health URL answers well",
-    "migrations": "Check that the database is at the heads of the deployed image",
-    "logs": "Check that the application has logged no errors in the last 15 minutes",
-    "endpoints": "Check that the endpoints of hosts.yaml answer well, asked from the host",
-    "tests": "Run smoke_command of hosts.yaml inside of the application",
-    "data": "Check the data: constraints, duplicates, sequences, indexes, triggers",
-    "foreign-keys": "Check every foreign key for rows that break it",
+    "containers": ("Check that every service runs", "Or that it has ended well where it should end."),
+    "health": ("Check that the health URL answers well", "It is asked from the host."),
+    "migrations": ("Check that the schema is the image's", "The database has to be at the heads of the deployed image."),
+    "logs": ("Check the last 15 minutes' logs for errors", "Those of the application."),
+    "endpoints": ("Check that the endpoints answer well", "Those of hosts.yaml, asked from the host."),
+    "tests": ("Run smoke_command inside of the application", "As hosts.yaml says it."),
+    "data": ("Check constraints, indexes and sequences", "Also duplicates and triggers."),
+    "foreign-keys": ("Check for rows that break a foreign key", "Every foreign key is checked row by row."),
 }
 
 
@@ -35,17 +36,20 @@ def _verified(options: Options, names: tuple[str, ...]) -> Answer:
 
 @rollback_task("verify.all")
 def all_(context: Context, options: Options) -> Answer:
-    """Check everything that the other verify tasks check, and the release; exit code 9 where one is wrong"""
+    """Run every check; exit code 9 if one is red
+
+    All that the other verify tasks check, and the release.
+    """
     return _verified(options, ())
 
 
-def _one(name: str, says: str) -> Task[Any]:
+def _one(name: str, first: str, more: str) -> Task[Any]:
     def body(context: Context, options: Options) -> Answer:
         return _verified(options, (name,))
 
     body.__name__ = name.replace("-", "_")
-    body.__doc__ = f"{says}; exit code 9 where not"
+    body.__doc__ = f"{first}\n\n{more} Exit code 9 where something is wrong."
     return rollback_task(f"verify.{name}")(body)
 
 
-ns = collection("verify", all_, *(_one(name, says) for name, says in _SAYS.items()))
+ns = collection("verify", all_, *(_one(name, *says) for name, says in _SAYS.items()))

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from rollback_tasks.config.schema import HostConfig, Inventory
 from rollback_tasks.config.select import select
 from rollback_tasks.errors import StepFailed
 from rollback_tasks.flows.world import World
+from rollback_tasks.model.moments import compact, stamp
 from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Plan
 from rollback_tasks.model.request import RollbackRequest
@@ -125,7 +125,7 @@ def follow(words: Sequence[str], *, inventory: str) -> FollowedRun:
 
 def run_id(now: float) -> str:
     """Return the name of a run: its time in UTC and four hex digits. ``now`` in seconds since the epoch."""
-    return f"{datetime.fromtimestamp(now, UTC).strftime('%Y%m%dT%H%M%SZ')}-{secrets.token_hex(2)}"
+    return f"{compact(now)}-{secrets.token_hex(2)}"
 
 
 def wire(options: Options) -> Wired:
@@ -250,7 +250,7 @@ class _ReportWriter:
             report,
             plan,
             self.inventory.contacts,
-            ended_at=datetime.fromtimestamp(self._clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            ended_at=stamp(self._clock.now()),
             operator=self.operator,
             reason=self.reason,
             clean=_masker,

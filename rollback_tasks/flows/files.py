@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import git_files
-from rollback_tasks.errors import UsageError
 from rollback_tasks.execution import gather_start
+from rollback_tasks.flows import choosing
 from rollback_tasks.flows.reports import described
 from rollback_tasks.flows.rollback import look
 from rollback_tasks.flows.run import Procedure, run
@@ -95,9 +95,7 @@ def _earlier(session: Session, request: RollbackRequest, world: World, current: 
     nothing is recorded the one before the file was changed last."""
     facts, project = session.facts, session.project
     plan = HostPlan(host=facts.host, current=current, database=project.database)
-    choice = target.choose(facts, current, request.to, session.gathered.resolved)
-    if choice.is_unknown:
-        raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=facts.host)
+    choice = choosing.choose(session, current, request.to)
     if choice.stays_because:
         return replace(plan, noop_reason=choice.stays_because)
     if choice.release is not None:

@@ -11,12 +11,12 @@ from rollback_tasks.drivers.git_history import Commit, Traits
 from rollback_tasks.drivers.git_push import Remote
 from rollback_tasks.drivers.git_revert import Signature
 from rollback_tasks.errors import UsageError
+from rollback_tasks.flows import choosing
 from rollback_tasks.flows.run import Procedure, run
 from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Blocker, HostPlan
-from rollback_tasks.model.release import Release
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import commits as commits_room
 from rollback_tasks.planning import git_moves, target
@@ -69,14 +69,6 @@ def asked(session: Session, world: World, command: Command) -> Completed:
     return world.read_only(session.host).run(command)
 
 
-def named(session: Session, checkout: Checkout, name: str | None) -> target.Choice:
-    """Return the release that ``name`` means. Raise UsageError where it means none."""
-    choice = target.choose(session.facts, checkout.current, name, session.gathered.resolved)
-    if choice.is_unknown:
-        raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=session.facts.host)
-    return choice
-
-
 def traits_of(session: Session, world: World, commit: str) -> Traits:
     """Return what a move to ``commit`` has to mind."""
     project = session.project
@@ -110,7 +102,7 @@ def look(session: Session, world: World, source: str, ref: str) -> tuple[Remote 
 
 def _back(session: Session, request: RollbackRequest, world: World, _share: Share | None) -> HostPlan:
     checkout = checkout_of(session, request)
-    choice = named(session, checkout, request.to)
+    choice = choosing.choose(session, checkout.current, request.to)
     if choice.stays_because:
         return checkout.idle(choice.stays_because)
     traits = traits_of(session, world, choice.release.commit) if choice.release else Traits()
@@ -119,14 +111,8 @@ def _back(session: Session, request: RollbackRequest, world: World, _share: Shar
 
 def _reset(session: Session, request: RollbackRequest, world: World, _share: Share | None, *, mode: str) -> HostPlan:
     checkout = checkout_of(session, request)
-    release = _good(session, checkout)
+    release = choosing.named(session, checkout.current, request.to)
     return git_moves.reset(checkout, release.commit, mode, traits_of(session, world, release.commit))
-
-
-def _good(session: Session, checkout: Checkout) -> Release:
-    release = named(session, checkout, checkout.request.to).release
-    assert release is not None
-    return release
 
 
 def _revert(
@@ -185,7 +171,7 @@ def _merges(session: Session, world: World, commits: Sequence[Commit], mainline:
 
 def _hotfix(session: Session, request: RollbackRequest, world: World, _share: Share | None, *, name: str) -> HostPlan:
     checkout = checkout_of(session, request)
-    good = _good(session, checkout)
+    good = choosing.named(session, checkout.current, request.to)
     must_be_nameable(session, world, git_refs.HEADS + name, "--name")
     remote, problems = look(session, world, good.commit, git_refs.HEADS + name)
     if git_push.is_protected(name, session.config.git.protected_branches):

@@ -9,12 +9,12 @@ from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import git, git_push, git_refs
 from rollback_tasks.drivers.git_push import Remote
 from rollback_tasks.errors import UsageError
+from rollback_tasks.flows import choosing
 from rollback_tasks.flows.git_checkout import (
     asked,
     checkout_of,
     look,
     must_be_nameable,
-    named,
     signature_of,
     traits_of,
 )
@@ -101,8 +101,7 @@ def _tag(
     is_pushed: bool,
 ) -> HostPlan:
     checkout = checkout_of(session, request)
-    release = checkout.current if request.to is None else named(session, checkout, request.to).release
-    assert release is not None
+    release = checkout.current if request.to is None else choosing.named(session, checkout.current, request.to)
     ref = git_refs.TAGS + name
     must_be_nameable(session, world, ref, "--name")
     here = asked(session, world, git_refs.value(session.project.folder, ref)).text.split()

@@ -10,6 +10,7 @@ from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.errors import UsageError
 from rollback_tasks.execution import gather_start
 from rollback_tasks.execution.gather_start import Start
+from rollback_tasks.flows import choosing
 from rollback_tasks.flows.reports import described
 from rollback_tasks.flows.rollback import look
 from rollback_tasks.flows.run import Procedure, run
@@ -137,9 +138,7 @@ def _release(session: Session, request: RollbackRequest, current: Release, wante
             return replace(known[-1], images=images)
         told = ", ".join(sorted({image.removeprefix("sha256:")[:12] for image in named.values()}))
         return Release(id=told, commit=current.commit, images=images)
-    choice = target.choose(facts, current, request.to, session.gathered.resolved)
-    if choice.is_unknown:
-        raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=facts.host)
+    choice = choosing.choose(session, current, request.to)
     if choice.release is None:
         hint = (
             f"name an image with --image ID: `docker image ls --no-trunc` on {facts.host} shows those that are there, "

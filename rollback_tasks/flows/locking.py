@@ -9,9 +9,10 @@ from rollback_tasks.drivers import git
 from rollback_tasks.errors import PlanRefused, RollbackError
 from rollback_tasks.execution import lock
 from rollback_tasks.execution.places import Places
-from rollback_tasks.flows.session import Session, stamp
+from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
+from rollback_tasks.model.moments import stamp
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.ports import Host

@@ -9,9 +9,10 @@ from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.errors import LockHeld, RollbackError, UsageError
 from rollback_tasks.execution import lock
 from rollback_tasks.flows.everywhere import everywhere
-from rollback_tasks.flows.session import Session, close_all, open_all, stamp
+from rollback_tasks.flows.session import Session, close_all, open_all
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.facts import LockOwner
+from rollback_tasks.model.moments import stamp
 from rollback_tasks.model.request import RollbackRequest
 
 

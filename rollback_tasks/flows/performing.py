@@ -19,9 +19,10 @@ from rollback_tasks.execution.reconnection import Reconnection
 from rollback_tasks.execution.record import Record
 from rollback_tasks.execution.settling import Performed, Settling
 from rollback_tasks.flows.reports import backup_of, described, diagnosed
-from rollback_tasks.flows.session import Session, connected, stamp
+from rollback_tasks.flows.session import Session, connected
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
+from rollback_tasks.model.moments import stamp
 from rollback_tasks.model.outcome import HostReport, Outcome
 from rollback_tasks.model.plan import Gate, HostPlan
 from rollback_tasks.model.request import RollbackRequest

@@ -10,9 +10,11 @@ from rollback_tasks.drivers import git, images, ledger
 from rollback_tasks.errors import PlanRefused, RollbackError, UsageError
 from rollback_tasks.execution.asking import ask
 from rollback_tasks.execution.gate import pass_gate
+from rollback_tasks.flows import choosing
 from rollback_tasks.flows.everywhere import everywhere
-from rollback_tasks.flows.session import Session, close_all, open_all, stamp
+from rollback_tasks.flows.session import Session, close_all, open_all
 from rollback_tasks.flows.world import World
+from rollback_tasks.model.moments import stamp
 from rollback_tasks.model.release import Release, ReleaseStatus
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import target
@@ -138,7 +140,8 @@ def _mark(session: Session, request: RollbackRequest, world: World, status: Rele
         lines.append(ledger.recorded(release, at=at))
     lines.append(ledger.marked(release.id, status, at=at, by=request.operator, reason=request.reason))
     if request.is_dry_run:
-        return HostReleases(host=facts.host, current=current, releases=(replace(release, status=status),))
+        shown = replace(release, status=status)
+        return HostReleases(host=facts.host, current=shown if is_running else current, releases=(shown,))
     pins = {
         images.pin_name(project.name, service, image): image
         for service, image in release.images.items()
@@ -153,16 +156,13 @@ def _mark(session: Session, request: RollbackRequest, world: World, status: Rele
             "the mark could not be written", details=answers[-1].error_text.strip()[-500:], host=facts.host
         )
     marked = replace(release, status=status, reason=request.reason)
-    return HostReleases(host=facts.host, current=current, releases=(marked,))
+    return HostReleases(host=facts.host, current=marked if is_running else current, releases=(marked,))
 
 
 def _meant(session: Session, name: str | None, current: Release) -> Release:
     if name is None:
         return current
-    choice = target.choose(session.facts, current, name, session.gathered.resolved)
-    if choice.release is None:
-        raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=session.facts.host)
-    return choice.release
+    return choosing.named(session, current, name)
 
 
 def _prove_healthy(session: Session, world: World) -> None:

@@ -11,22 +11,22 @@ from rollback_tasks.drivers import backup as backups
 from rollback_tasks.drivers import consistency, postgres, swap
 from rollback_tasks.drivers.postgres import sql
 from rollback_tasks.drivers.statements import as_script
-from rollback_tasks.errors import UsageError
 from rollback_tasks.execution import gather_target
-from rollback_tasks.flows import rollback
+from rollback_tasks.flows import choosing, rollback
 from rollback_tasks.flows.reports import described
 from rollback_tasks.flows.run import Procedure, run
 from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Blocker, HostPlan
-from rollback_tasks.model.release import Backup, Release
+from rollback_tasks.model.release import Backup
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict, VerdictKind
 from rollback_tasks.planning import pictures, restore_sequence, restoring, target
 from rollback_tasks.planning.parts import Share
 from rollback_tasks.planning.planner import plan_host, projected, with_steps
 from rollback_tasks.planning.restoring import RestoreFacts
+from rollback_tasks.planning.target import Choice
 from rollback_tasks.shell import Effect
 
 
@@ -163,16 +163,20 @@ def _with_release(
 ) -> HostPlan:
     """Return the plan that takes the code to a release and the database to the backup, in one downtime."""
     facts, project = session.facts, session.project
-    choice = target.choose(facts, plan.current, request.to, session.gathered.resolved)
-    if choice.is_unknown or choice.release is None:
-        raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=facts.host)
-    release: Release = choice.release
+    release = choosing.named(session, plan.current, request.to)
     details = rollback.look(session, release, world)
     needed = release.schema or (details.verdict.target if details.verdict else ())
     live = facts.database.schema if facts.database else ()
     verdict = Verdict(kind=VerdictKind.CODE_ONLY, current=live, target=chosen.schema)
     planned = plan_host(
-        request, project, session.settings, facts, plan.current, choice, replace(details, verdict=verdict), share
+        request,
+        project,
+        session.settings,
+        facts,
+        plan.current,
+        Choice(release=release),
+        replace(details, verdict=verdict),
+        share,
     )
     blockers = list(planned.blockers)
     if set(needed) != set(chosen.schema):

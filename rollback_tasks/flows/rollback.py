@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers.alembic_run import secret_parts
-from rollback_tasks.errors import UsageError
 from rollback_tasks.execution import gather_target
+from rollback_tasks.flows import choosing
 from rollback_tasks.flows.run import Procedure, run
 from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
@@ -36,9 +36,7 @@ def plan_session(session: Session, request: RollbackRequest, world: World, share
     """
     facts, project = session.facts, session.project
     current = target.current_release(facts, project)
-    choice = target.choose(facts, current, request.to, session.gathered.resolved)
-    if choice.is_unknown:
-        raise UsageError(choice.problem, details="nothing was changed", hint=choice.hint, host=facts.host)
+    choice = choosing.choose(session, current, request.to)
     details = TargetFacts(current_services=session.gathered.services)
     if choice.release is not None and not choice.stays_because:
         details = look(session, choice.release, world)

@@ -6,7 +6,6 @@ import posixpath
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.errors import ExitCode, RollbackError, UsageError
@@ -174,8 +173,3 @@ def untouched(name: str, error: RollbackError) -> HostReport:
         outcome = Outcome.BLOCKED
     text = f"{error.brief}\n{error.details}" if error.details else error.brief
     return HostReport(host=name, outcome=outcome, error=text, hint=error.hint or None)
-
-
-def stamp(seconds: float) -> str:
-    """Return seconds since the epoch as ISO time in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -15,8 +15,9 @@ from rollback_tasks.execution.gate import describe
 from rollback_tasks.flows import database
 from rollback_tasks.flows.everywhere import everywhere
 from rollback_tasks.flows.inspect import Finding, Inspected
-from rollback_tasks.flows.session import Session, stamp
+from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
+from rollback_tasks.model.moments import stamp
 from rollback_tasks.model.release import Release, ReleaseStatus
 from rollback_tasks.planning import liveness, target
 from rollback_tasks.planning.migrations import differences

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from rollback_tasks.drivers import ledger
+from rollback_tasks.model.moments import stamp
 from rollback_tasks.model.release import Release, ReleaseStatus
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning.planner import release_id
@@ -32,7 +32,7 @@ def ledger_lines(request: RollbackRequest, current: Release, reached: Release, l
 
     :param reached: as ``mix`` made it; ``label`` is what the operator calls where it goes.
     """
-    at = datetime.fromtimestamp(request.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = stamp(request.now)
     reason = request.reason or f"rolled back to {label}"
     lines = []
     left = current

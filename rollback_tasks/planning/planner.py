@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from rollback_tasks.drivers import ledger
 from rollback_tasks.model.facts import HostFacts
+from rollback_tasks.model.moments import compact, stamp
 from rollback_tasks.model.plan import Blocker, HostPlan, HostState, Step
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Release, ReleaseStatus
@@ -123,7 +123,7 @@ def ledger_lines(
     request: RollbackRequest, current: Release, target: Release, verdict: Verdict, reached: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return what the ledger learns: both releases, what is left marked bad, the step back itself."""
-    at = datetime.fromtimestamp(request.now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    at = stamp(request.now)
     lines = []
     left = current
     if not current.recorded_at:
@@ -147,4 +147,4 @@ def ledger_lines(
 
 def release_id(commit: str, now: float) -> str:
     """Return a new name in the ledger, e.g. ``20261122T031501Z-1a2b3c4``. ``now`` in seconds since the epoch."""
-    return f"{datetime.fromtimestamp(now, UTC).strftime('%Y%m%dT%H%M%SZ')}-{commit[:7]}"
+    return f"{compact(now)}-{commit[:7]}"

@@ -13,8 +13,8 @@ from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.journal import Lead
 from rollback_tasks.execution.reconnection import Reconnection
 from rollback_tasks.execution.settling import Performed
-from rollback_tasks.flows.session import stamp
 from rollback_tasks.model import events
+from rollback_tasks.model.moments import stamp
 from rollback_tasks.model.outcome import Outcome, StepState
 from rollback_tasks.model.plan import Compensation, HostPlan
 from rollback_tasks.planning.planner import plan_host
