@@ -67,6 +67,7 @@ class Boundary:
     :param task: its whole name, e.g. ``rollback.full``.
     :param rendering: asked for only when there is a report to show, as its libraries are slow to load.
     :param state_folder: error logs go to ``errors/`` in it.
+    :param clean: what hides secrets.
     """
 
     task: str
@@ -74,6 +75,7 @@ class Boundary:
     is_verbose: bool
     rendering: Callable[[], Rendering]
     state_folder: Path
+    clean: Callable[[str], str] = str
 
     def run(self, body: Callable[[], Result]) -> ExitCode:
         """Run ``body``, show what it gives or why it failed, and return the exit code. Never raises."""
@@ -98,8 +100,8 @@ class Boundary:
                 return code
             case Answer():
                 if result.errors:
-                    say(result.errors)
-                text, fields = result.text, result.fields
+                    say(self.clean(result.errors))
+                text, fields = self.clean(result.text), _cleaned(result.fields, self.clean)
                 if self.wants_json:
                     head = self._head(code)
                     fields = head | {name: value for name, value in fields.items() if name not in head}
@@ -113,6 +115,7 @@ class Boundary:
         return {"version": 1, "task": self.task, "outcome": _OUTCOMES[code].value, "exit_code": int(code)}
 
     def _fail(self, code: ExitCode, problem: str, *, hint: str = "") -> ExitCode:
+        problem, hint = self.clean(problem), self.clean(hint)
         say(f"{self.task}: {problem}" + (f"\nHINT: {hint}" if hint else ""))
         if not self.wants_json:
             return code
@@ -127,7 +130,7 @@ class Boundary:
         return self._write(_one_line(document), code)
 
     def _bug(self, error: BaseException, code: ExitCode) -> ExitCode:
-        trace = "".join(traceback.format_exception(error))
+        trace = self.clean("".join(traceback.format_exception(error)))
         if self.is_verbose:
             say(trace.rstrip("\n"))
         try:
@@ -158,6 +161,19 @@ class Boundary:
             say(f"{self.task}: the result could not be written to stdout: {problem.strerror}")
             return code or ExitCode.BUG
         return code
+
+
+def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
+    """Return ``value`` with every text in it cleaned; the names of fields are ours and stay."""
+    match value:
+        case str():
+            return clean(value)
+        case Mapping():
+            return {name: _cleaned(each, clean) for name, each in value.items()}
+        case list() | tuple():
+            return [_cleaned(each, clean) for each in value]
+        case _:
+            return value
 
 
 def say(message: str) -> None:

@@ -18,8 +18,8 @@ from rollback_tasks.model.outcome import worst
 def doctor(context: Context, options: Options, *, prove_archive: bool = False) -> Answer:
     """Check all that a rollback would need
 
-    To be run before one is needed. Exit code 9 where something would keep a rollback from working, with the command to type
-    next. Warnings do not count.
+    To be run before one is needed. Exit code 9 where something would keep a rollback from working, with the command
+    to type next. Warnings do not count.
     """
     from rollback_tasks.cli import listings
     from rollback_tasks.cli.wiring import wire

@@ -13,6 +13,7 @@ from invoke import Argument, Collection, Context, Exit, Task
 
 from rollback_tasks.cli import options as flags_room
 from rollback_tasks.cli.boundary import Boundary, Rendering, Result
+from rollback_tasks.cli.hiding import masker
 from rollback_tasks.cli.options import Flag, Shape, shared_flags
 from rollback_tasks.cli.state import state_folder
 from rollback_tasks.errors import UsageError
@@ -73,6 +74,7 @@ def rollback_task(
                 wants_json=typed["json"],
                 is_verbose=typed["verbose"],
                 rendering=_rendering,
+                clean=masker,
                 state_folder=state_folder(os.environ),
             )
             code = boundary.run(partial(_call, body, context, typed))

@@ -14,7 +14,10 @@ from rollback_tasks.cli.task import collection, rollback_task
 _SAYS = {
     "containers": ("Check that every service runs", "Or that it has ended well where it should end."),
     "health": ("Check that the health URL answers well", "It is asked from the host."),
-    "migrations": ("Check that the schema is the image's", "The database has to be at the heads of the deployed image."),
+    "migrations": (
+        "Check that the schema is the image's",
+        "The database has to be at its heads.",
+    ),
     "logs": ("Check the last 15 minutes' logs for errors", "Those of the application."),
     "endpoints": ("Check that the endpoints answer well", "Those of hosts.yaml, asked from the host."),
     "tests": ("Run smoke_command inside of the application", "As hosts.yaml says it."),

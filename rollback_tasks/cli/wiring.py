@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from rollback_tasks.cli.boundary import say, visible
+from rollback_tasks.cli.hiding import masker
 from rollback_tasks.cli.options import OnFailure, Options
 from rollback_tasks.cli.state import cache_folder, state_folder
 from rollback_tasks.config import loader
@@ -33,7 +34,6 @@ from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.ports import Database, DatabaseAddress, Host
 from rollback_tasks.reporting import incident
 from rollback_tasks.reporting.choose import Sink, choose
-from rollback_tasks.reporting.masking import Masker
 from rollback_tasks.reporting.rendering import Rendering
 from rollback_tasks.transport.clock import SystemClock
 from rollback_tasks.transport.hops import Hops
@@ -44,17 +44,15 @@ if TYPE_CHECKING:
     from rollback_tasks.sandbox.followed import FollowedRun
     from rollback_tasks.sandbox.sandbox import Sandbox
 
-_masker = Masker()
-
 
 def rendering() -> Rendering:
     """Return what renders a report on standard output."""
-    return Rendering(clean=_masker)
+    return Rendering(clean=masker)
 
 
 def sink() -> Sink:
     """Return where progress goes: standard error."""
-    chosen = choose(clean=_masker)
+    chosen = choose(clean=masker)
     atexit.register(chosen.close)
     return chosen
 
@@ -135,8 +133,9 @@ def wire(options: Options) -> Wired:
     """
     inventory = loader.load(loader.find(options.hosts_file, tasks_folder=Path(__file__).parents[2]))
     configs = select(inventory, options.hosts)
+    masker.spare(word for config in inventory.hosts.values() for word in config.words)
     if inventory.webhook is not None:
-        _masker.add(inventory.webhook.reveal())
+        masker.add(inventory.webhook.reveal())
     began = time.time()
     operator = getpass.getuser()
     laptop = LocalLaptop(state_folder(os.environ))
@@ -151,7 +150,7 @@ def wire(options: Options) -> Wired:
         prompt=TerminalPrompt(),
         sink=sink(),
         save_report=writer,
-        hide=lambda secret: _masker.add(secret.reveal()),
+        hide=lambda secret: masker.add(secret.reveal()),
         catching=catching,
     )
     return Wired(
@@ -253,7 +252,7 @@ class _ReportWriter:
             ended_at=stamp(self._clock.now()),
             operator=self.operator,
             reason=self.reason,
-            clean=_masker,
+            clean=masker,
         )
         path = str(state_folder(os.environ) / "runs" / report.run_id / "report.md")
         try:

@@ -117,6 +117,13 @@ class HostConfig:
     git: GitConfig = field(default_factory=GitConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Names and folders, which are no secrets."""
+        named = (self.name, self.hostname, self.user or "", self.project_dir, self.compose_project or "")
+        services = (*self.app_services, self.db_service, self.migrations.service)
+        return (*named, *services, *self.compose_files, self.database.name, self.database.user)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:

@@ -157,9 +157,9 @@ def read(text: str, errors: str = "") -> Connections:
             left = left[end:].lstrip()
         return Connections(
             slots=Slots(**said["slots"]),
-            roots=tuple(Root(**root) for root in said["roots"]),
+            roots=tuple(Root(**_shown(root)) for root in said["roots"]),
             users=tuple(said["users"]),
-            long=tuple(said["long"]),
+            long=tuple(_shown(row) for row in said["long"]),
             prepared=tuple(said["prepared"]),
             timeouts=dict(said["timeouts"]),
         )
@@ -167,6 +167,24 @@ def read(text: str, errors: str = "") -> Connections:
         raise MalformedAnswer(
             "the server told of its sessions in an unknown form", details=(errors or text)[:500].strip()
         ) from error
+
+
+# `ALTER ROLE ... PASSWORD '...'` and its like, and `password=...` inside of a connection's text; a statement may be cut
+# off in the middle of one.
+_PASSWORD = re.compile(
+    r"(?P<before>\bpassword\s*=\s*)(?:\\?'[^']*'?|[^\s'\"]+)|(?P<said>\bpassword\s+(?:[eu]&?)?)'(?:[^']|'')*'?"
+    r"|(?P<dollar>\bpassword\s+)\$(?P<tag>\w*)\$.*?(?:\$(?P=tag)\$|\Z)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def without_passwords(statement: str) -> str:
+    """Return an SQL statement without the passwords that stand in it."""
+    return _PASSWORD.sub(lambda m: f"{m['before'] or m['said'] or m['dollar']}***", statement)
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "query": without_passwords(str(row["query"]))}
 
 
 # The very session that was seen, a client's, that others wait for still. Numbers alone go into the text.

@@ -25,7 +25,7 @@ class Masker:
     """
 
     def __init__(self, secrets: Iterable[str] = (), *, public: Iterable[str] = ()) -> None:
-        self._public = tuple(public)
+        self._public = set(public)
         self._forms: set[str] = set()
         self._pattern: re.Pattern[str] | None = None
         self._guard = threading.Lock()
@@ -40,6 +40,10 @@ class Masker:
             self._forms |= {form for form in _forms(secret) if form}
             longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
             self._pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+
+    def spare(self, words: Iterable[str]) -> None:
+        """Show these words too, whatever is hidden from now on."""
+        self._public |= set(words)
 
     def __call__(self, text: str) -> str:
         """Given a text, return it with every known secret replaced by ``***``."""

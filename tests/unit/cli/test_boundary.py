@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rollback_tasks.cli.boundary import Answer, Boundary, Result, visible
 from rollback_tasks.cli.state import state_folder
 from rollback_tasks.errors import ExitCode, Stranded
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
+from rollback_tasks.reporting.masking import Masker
 from tests.unit.cli.conftest import Inv
 
 NAMES = [code.name.lower() for code in ExitCode]
@@ -301,3 +302,38 @@ def test_errors_beside_an_answer_go_to_stderr_and_cannot_steer_the_terminal(
     answer = Answer(text="HOST\na", errors="b: gone \x1b[31m", exit_code=ExitCode.UNREACHABLE)
     assert boundary.run(lambda: answer) is ExitCode.UNREACHABLE
     assert capfd.readouterr() == ("HOST\na\n", "b: gone \\x1b[31m\n")
+
+
+def test_nothing_that_a_task_says_shows_a_known_secret(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def ask(body: Callable[[], Result], *, wants_json: bool = False) -> tuple[str, str]:
+        asked = Boundary(
+            task="t",
+            wants_json=wants_json,
+            is_verbose=True,
+            rendering=Plain,
+            state_folder=tmp_path,
+            clean=Masker(["s3cret"]),
+        )
+        asked.run(body)
+        out, err = capfd.readouterr()
+        return out, err
+
+    answer = Answer(
+        text="ALTER ROLE a PASSWORD 's3cret'\n",
+        errors="b: s3cret",
+        fields={"hosts": [{"host": "a", "roots": ({"query": "s3cret"},), "number": 3}]},
+    )
+
+    def fails() -> Result:
+        raise Stranded("s3cret", details="s3cret", hint="type s3cret", host="a")
+
+    def breaks() -> Result:
+        raise ValueError("s3cret")
+
+    for body in (lambda: answer, fails, breaks):
+        for wants_json in (False, True):
+            said = "".join(ask(body, wants_json=wants_json))
+            assert ("s3cret" in said, "***" in said) == (False, True)
+    assert all("s3cret" not in log.read_text() for log in (tmp_path / "errors").iterdir())
+    document = json.loads(ask(lambda: answer, wants_json=True)[0])
+    assert document["hosts"] == [{"host": "a", "roots": [{"query": "***"}], "number": 3}]

@@ -62,3 +62,11 @@ def test_no_secret_is_left_in_any_text(secret: str, before: str, behind: str) ->
     masked = Masker([secret])(f"{before}{secret}{behind}")
     # What was masked may meet its surroundings so that the secret arises anew only where it is made of stars.
     assert secret not in masked or "*" in secret
+
+
+def test_words_of_the_inventory_are_shown_although_somebody_took_one_for_a_password() -> None:
+    masker = Masker()
+    masker.spare(["/srv/comicpile", "app"])
+    for secret in ("comicpile", "app", "else"):
+        masker.add(secret)
+    assert masker("app at /srv/comicpile, or else") == "app at /srv/comicpile, or ***"
