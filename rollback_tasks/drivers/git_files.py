@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from rollback_tasks.drivers.git import GIT
 from rollback_tasks.shell import Command, Effect, script
 
-# The mode stays that of the file that is there: whoever switches may have another umask than its owner had.
+# What git is told to overlook (`skip-worktree`, `assume-unchanged`) is laid in all the same, and counts: files are
+# compared by what is in them, as git would store it. The mode stays that of the file that is there: whoever switches
+# may have another umask than its owner had.
 _TAKE = """\
+unhide() {
+  git ls-files --error-unmatch -- "$1" >/dev/null 2>&1 || return 0
+  git update-index --no-skip-worktree -- "$1" && git update-index --no-assume-unchanged -- "$1"
+}
 take() {
   mode=$(stat -c %a -- "$2" 2>/dev/null)
-  git --literal-pathspecs checkout -q "$1" -- "$2" || return 1
+  unhide "$2" && git --literal-pathspecs checkout -q "$1" -- "$2" || return 1
   [ -z "$mode" ] || [ -L "$2" ] || chmod -- "$mode" "$2"
 }
 """
@@ -38,9 +44,17 @@ _AT = """\
 commit=$1
 shift
 for file; do
-  if git cat-file -e "$commit:./$file" 2>/dev/null; then
-    git --literal-pathspecs diff --quiet "$commit" -- "$file" || { echo "$file differs" >&2; exit 1; }
+  there=$(git --literal-pathspecs ls-tree "$commit" -- "$file") || exit 2
+  [ -n "$there" ] || continue
+  kind=file
+  case $there in 120000*) kind=link ;; esac
+  there=${there#* * }
+  if [ -L "$file" ]; then
+    here="link $(printf %s "$(readlink -- "$file")" | git hash-object --stdin)"
+  else
+    here="file $(git hash-object -- "$file" 2>/dev/null)"
   fi
+  [ "$here" = "$kind ${there%%	*}" ] || { echo "$file differs" >&2; exit 1; }
 done
 """
 
@@ -55,6 +69,7 @@ def differ(folder: str, commit: str, files: Sequence[str]) -> Command:
     return script(GIT + _AT, commit, *files, effect=Effect.READ, cwd=folder, ok_codes=frozenset({0, 1}))
 
 
+# Which files git was told to overlook stands in the index alone, which was kept byte by byte.
 _PUT_BACK = (
     GIT
     + _TAKE
@@ -62,6 +77,9 @@ _PUT_BACK = (
 run=$1
 shift
 git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null || exit 0
+index=$(cd -- "$(git rev-parse --git-dir)" && pwd)/rollback-$run.index || exit 1
+trap 'rm -f "$index"' EXIT
+git cat-file blob "refs/rollback/$run/index-file" >"$index" 2>/dev/null || rm -f "$index"
 rm -f "$(git rev-parse --git-path index.lock)"
 for file; do
   if git cat-file -e "refs/rollback/$run/worktree:./$file" 2>/dev/null; then
@@ -72,6 +90,12 @@ for file; do
   git --literal-pathspecs reset -q "refs/rollback/$run/index" -- "$file" >/dev/null || exit 1
 done
 git update-index -q --refresh >/dev/null
+[ -e "$index" ] || exit 0
+for file; do
+  said=$(GIT_INDEX_FILE=$index git --literal-pathspecs ls-files -v -- "$file")
+  case $said in [a-z]*) git update-index --assume-unchanged -- "$file" || exit 1 ;; esac
+  case $said in [Ss]*) git update-index --skip-worktree -- "$file" || exit 1 ;; esac
+done
 exit 0
 """
 )

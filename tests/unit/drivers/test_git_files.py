@@ -72,3 +72,71 @@ def test_the_version_before_the_last_change_is_found(checkout: Path) -> None:
     assert HOST.run(git_files.before_last_change(str(checkout), ("absent.yml",))).text == ""
     assert HOST.run(git_files.differ(str(checkout), first, (NAME,))).exit_code == 1
     assert HOST.run(git_files.differ(str(checkout), "HEAD", (NAME,))).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "flags", [("--skip-worktree",), ("--assume-unchanged",), ("--skip-worktree", "--assume-unchanged")]
+)
+@pytest.mark.parametrize("is_changed", [False, True], ids=["as committed", "changed by hand"])
+def test_a_file_that_git_was_told_to_overlook_goes_back_and_comes_back_overlooked(
+    checkout: Path, flags: tuple[str, ...], is_changed: bool
+) -> None:
+    folder, first, second = str(checkout), git(checkout, "rev-parse", "HEAD^"), git(checkout, "rev-parse", "HEAD")
+    for flag in flags:
+        git(checkout, "update-index", flag, NAME)
+    if is_changed:
+        (checkout / NAME).write_text("by hand\n")
+    flagged = git(checkout, "ls-files", "-v", NAME)
+    before = state(checkout)
+    assert HOST.run(git_files.differ(folder, second, (NAME,))).exit_code == int(is_changed)
+    for target, text in ((first, "first\n"), (second, "second\n")):
+        run = f"run-{target}"
+        HOST.run(git_checkout.save(folder, run, target))
+        HOST.run(git_files.switch_files(folder, target, (NAME,)))
+        assert (checkout / NAME).read_text() == text
+        HOST.run(git_files.are_at(folder, target, (NAME,)))
+        for _ in range(2):
+            HOST.run(git_files.put_files_back(folder, run, (NAME,)))
+            assert (state(checkout), git(checkout, "ls-files", "-v", NAME)) == (before, flagged)
+
+
+def test_files_are_compared_by_what_is_in_them(checkout: Path) -> None:
+    folder, path = str(checkout), checkout / NAME
+
+    def differs(commit: str = "HEAD") -> bool:
+        return bool(HOST.run(git_files.differ(folder, commit, (NAME, "absent.yml"))).exit_code)
+
+    assert not differs()
+    path.chmod(0o755)
+    assert not differs()
+    path.unlink()
+    assert differs()
+    path.symlink_to("code.py")
+    assert differs()
+    git(checkout, "commit", "-qam", "a link")
+    assert (differs(), differs("HEAD^")) == (False, True)
+    path.unlink()
+    path.write_text("code.py")
+    assert differs()
+    (checkout / ".gitattributes").write_text("*.yml text eol=crlf\n")
+    path.write_bytes(b"second\r\n")
+    assert (differs("HEAD^"), differs()) == (False, True)
+
+
+def test_a_folder_inside_of_its_repository_is_as_good(checkout: Path) -> None:
+    (checkout / "deploy").mkdir()
+    for text in ("first", "second"):
+        (checkout / "deploy" / NAME).write_text(f"deploy {text}\n")
+        git(checkout, "add", "-A")
+        git(checkout, "commit", "-qm", text)
+    folder, first = str(checkout / "deploy"), git(checkout, "rev-parse", "HEAD^")
+    git(checkout / "deploy", "update-index", "--skip-worktree", NAME)
+    assert HOST.run(git_files.differ(folder, "HEAD", (NAME,))).exit_code == 0
+    HOST.run(git_checkout.save(folder, "run1", first))
+    HOST.run(git_files.switch_files(folder, first, (NAME,)))
+    HOST.run(git_files.are_at(folder, first, (NAME,)))
+    assert ((checkout / "deploy" / NAME).read_text(), (checkout / NAME).read_text()) == ("deploy first\n", "second\n")
+    HOST.run(git_files.put_files_back(folder, "run1", (NAME,)))
+    assert (checkout / "deploy" / NAME).read_text() == "deploy second\n"
+    assert git(checkout / "deploy", "ls-files", "-v", NAME).startswith("S ")
+    assert not list((checkout / ".git").glob("rollback-*"))
