@@ -173,8 +173,9 @@ def read_look(text: str) -> Remote:
     )
 
 
-# A lease is a forced push that the remote takes only while the ref is what is named here; what it overwrites is
-# fetched and kept. What may have reached the remote is noted first, and the note goes where it surely did not.
+# A lease is a push that the remote takes only while the ref is what is named here; for a new one: while there is none.
+# What a forced push overwrites is fetched and kept. What may have reached the remote is noted first, and the note goes
+# where it surely did not come from here: the remote refused it, or had it from somebody else by then.
 _PUSH = (
     _REMOTE
     + """\
@@ -192,11 +193,21 @@ if [ -n "$forced" ] && [ -n "$expected" ]; then
 fi
 git update-ref "refs/rollback/$run/pushed" "$new" || exit 1
 set -- "$remote" "$new:$ref"
-[ -z "$forced" ] || set -- "--force-with-lease=$ref:$expected" "$@"
-heard=$(git -c push.gpgSign=false push -q --no-verify --no-follow-tags --recurse-submodules=no "$@" 2>&1) && exit 0
-tell "$heard"
-remote_value "$there" "$ref" && [ "$value" = "$expected" ] && git update-ref -d "refs/rollback/$run/pushed"
-exit 1
+if [ -n "$forced" ] || [ -z "$expected" ]; then set -- "--force-with-lease=$ref:$expected" "$@"; fi
+heard=$(git -c push.gpgSign=false push --porcelain --no-verify --no-follow-tags --recurse-submodules=no "$@" 2>&1)
+code=$?
+[ "$code" = 0 ] || tell "$heard"
+case $heard in
+  *"
+=	"* | *"
+!	"*"[rejected]"* | *"
+!	"*"[remote rejected]"*) git update-ref -d "refs/rollback/$run/pushed" ;;
+  *)
+    if [ "$code" != 0 ] && remote_value "$there" "$ref" && [ "$value" = "$expected" ]; then
+      git update-ref -d "refs/rollback/$run/pushed"
+    fi ;;
+esac
+exit "$code"
 """
 )
 

@@ -333,3 +333,32 @@ def test_a_branch_that_head_is_on_goes_without_the_work_tree(repository: Reposit
     run(git_refs.delete_branch(folder, "hotfix", commit))
     assert repository("rev-parse", "HEAD") == commit
     assert (repository.folder / "a").read_text() == "changed\n"
+
+
+# What somebody else does at the remote between the look and the push.
+@pytest.mark.parametrize("when", ["before it is read", "after it was read"])
+@pytest.mark.parametrize("is_same", [True, False], ids=["the same", "an older commit"])
+def test_a_new_ref_that_somebody_else_made_meanwhile_stays(
+    repository: Repository, tmp_path: Path, when: str, is_same: bool
+) -> None:
+    new, origin = "refs/heads/new", repository("remote", "get-url", "origin")
+    theirs = repository("rev-parse", "HEAD" if is_same else "HEAD~1")
+    repository("push", "-q", "origin", "feature")
+    act = f"git -C '{origin}' update-ref {new} {theirs}"
+    if when == "before it is read":
+        receive = tmp_path / "receive"
+        receive.write_text(f'#!/bin/sh\n{act}\nexec git-receive-pack "$@"\n')
+        receive.chmod(0o755)
+        repository("config", "remote.origin.receivepack", str(receive))
+    else:
+        hook = tmp_path / "the origin/.git/hooks/pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\nunset GIT_QUARANTINE_PATH GIT_DIR\n{act}\n")
+        hook.chmod(0o755)
+    if is_same and when == "before it is read":
+        push(repository, expected="", ref=new)
+    else:
+        with pytest.raises(CommandFailed):
+            push(repository, expected="", ref=new)
+    unpush(repository, expected="", ref=new)
+    assert there(repository, new) == theirs
