@@ -235,9 +235,9 @@ def stands_at(folder: str, commit: str, branch: str) -> Command:
 
 
 def is_at(folder: str, commit: str) -> Command:
-    """Return the check that HEAD is ``commit`` and no tracked file differs from it."""
+    """Return the check that HEAD is ``commit`` and no tracked file differs from it; submodules stay as they are."""
     return script(
-        GIT + '[ "$(git rev-parse HEAD)" = "$1" ] && git diff --quiet HEAD --',
+        GIT + '[ "$(git rev-parse HEAD)" = "$1" ] && git diff --quiet --ignore-submodules=all HEAD --',
         commit,
         effect=Effect.READ,
         cwd=folder,

@@ -178,12 +178,18 @@ if git cat-file -e "$target:.gitmodules" 2>/dev/null || git cat-file -e HEAD:.gi
 fi
 if git grep -q 'filter=lfs' HEAD "$target" -- ':(top,glob)**/.gitattributes' 2>/dev/null; then
   echo lfs=yes
-  command git lfs version >/dev/null 2>&1 || echo lfs_missing=yes
+  # Without its filter, or with one that skips, files become pointers and nobody says so.
+  filter=$(git config filter.lfs.process || git config filter.lfs.smudge)
+  case $filter in
+    "" | *--skip*) echo lfs_missing=yes ;;
+    *) command git lfs version >/dev/null 2>&1 || echo lfs_missing=yes ;;
+  esac
 fi
 upstream=$(git rev-parse --symbolic-full-name -q --verify '@{upstream}' 2>/dev/null) &&
   echo "published=$(git rev-list --count "$target..$upstream" -- 2>/dev/null)"
 git diff-tree -r -z --no-renames HEAD "$target" -- | tr '\\0' '\\n' | grep -A 1 -E '^:(160000 |[0-7]+ 160000 )' |
   grep -v '^:' | grep -vx -e -- | sed 's/^/moved=/'
+git ls-tree -r -z "$target" | tr '\\0' '\\n' | sed -n 's/^160000 commit [0-9a-f]*\t/submodule=/p'
 exit 0
 """
 )
@@ -203,14 +209,16 @@ class Traits:
     """What a change of a checkout has to mind.
 
     :param operation: what of git's is unfinished, e.g. ``rebase``; empty where nothing is.
-    :param moved: submodules that have another commit at the target.
-    :param has_lfs: files are kept by Git LFS, ``is_lfs_missing`` where the host has no git-lfs.
+    :param moved: submodules that have another commit at the target, ``submodules`` those that it has below the
+        deployment's folder.
+    :param has_lfs: files are kept by Git LFS, ``is_lfs_missing`` where the host has no git-lfs, or none that is set up.
     :param published: commits that the upstream branch has and the target has not.
     """
 
     operation: str = ""
     has_submodules: bool = False
     moved: tuple[str, ...] = ()
+    submodules: tuple[str, ...] = ()
     has_lfs: bool = False
     is_lfs_missing: bool = False
     published: int = 0
@@ -229,8 +237,9 @@ def read_traits(text: str) -> Traits:
         said.setdefault(key, []).append(value)
     return Traits(
         operation=next((_OPERATIONS[name] for name in said.get("operation", ()) if name in _OPERATIONS), ""),
-        has_submodules="submodules" in said or "moved" in said,
+        has_submodules=bool({"submodules", "submodule", "moved"} & said.keys()),
         moved=tuple(said.get("moved", ())),
+        submodules=tuple(said.get("submodule", ())),
         has_lfs="lfs" in said,
         is_lfs_missing="lfs_missing" in said,
         published=_number(next(iter(said.get("published", ())), "")),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from rollback_tasks.drivers import compose, containers, git, postgres
+from rollback_tasks.drivers import compose, containers, git, git_history, postgres
 from rollback_tasks.drivers.alembic import ScriptFolders, ScriptGraph, parse_scripts, script_folders, scripts_from_tar
 from rollback_tasks.drivers.alembic_run import Deployed
 from rollback_tasks.drivers.compose import Service
+from rollback_tasks.drivers.git_history import Traits
 from rollback_tasks.errors import MalformedAnswer
 from rollback_tasks.execution.asking import ask
 from rollback_tasks.model.facts import Container, HostFacts
@@ -23,6 +24,7 @@ class Way:
 
     :param deployed_scripts: of the image that runs, or of its commit where the image cannot be read.
     :param commit_scripts: of the commit that is checked out.
+    :param traits: what a switch of the checkout to the chosen one has to mind.
     :param problem: why scripts cannot be read; the others are then empty.
     """
 
@@ -33,6 +35,7 @@ class Way:
     services_problem: str
     deployed: Deployed | None
     is_read_from_image: bool
+    traits: Traits = field(default_factory=Traits)
     problem: str = ""
 
 
@@ -44,9 +47,11 @@ def look_at(host: Host, project: Project, facts: HostFacts, commit: str) -> Way:
     container = _migrations_container(project, facts)
     names = ("alembic.ini", "pyproject.toml")
     asked: list[Command] = [git.show(project.folder, c, name) for c in (facts.git.commit, commit) for name in names]
+    asked.append(git_history.traits(project.folder, commit))
     asked.append(compose.config(project, commit))
     asked.append(containers.environment(container.id) if container else Command(argv=("true",), effect=Effect.READ))
-    *files, config, environment = _all(ask(host, asked), asked, host)
+    *files, kept, config, environment = _all(ask(host, asked), asked, host)
+    traits = git_history.read_traits(kept.text)
     services: Mapping[str, Service] = {}
     services_problem = ""
     if config.exit_code == 0:
@@ -69,6 +74,7 @@ def look_at(host: Host, project: Project, facts: HostFacts, commit: str) -> Way:
             services_problem=services_problem,
             deployed=deployed,
             is_read_from_image=False,
+            traits=traits,
             problem=problem,
         )
     asked = [*_archives(project, facts.git.commit, now), *_archives(project, commit, then)]
@@ -87,6 +93,7 @@ def look_at(host: Host, project: Project, facts: HostFacts, commit: str) -> Way:
         services_problem=services_problem,
         deployed=deployed,
         is_read_from_image=is_read,
+        traits=traits,
     )
 
 

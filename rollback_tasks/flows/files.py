@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.drivers import git_files
+from rollback_tasks.drivers import git_files, git_history
 from rollback_tasks.execution import gather_start
 from rollback_tasks.flows import choosing
 from rollback_tasks.flows.reports import described
@@ -20,7 +20,7 @@ from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.model.release import Release
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict, VerdictKind
-from rollback_tasks.planning import containers_only, images_only, mixed, start_guards, target
+from rollback_tasks.planning import checkout_guards, containers_only, images_only, mixed, start_guards, target
 from rollback_tasks.planning.file_pictures import file_pictures, left_alone
 from rollback_tasks.planning.parts import Images, Share
 
@@ -53,6 +53,9 @@ def plan_compose(session: Session, request: RollbackRequest, world: World, _shar
         return replace(plan, blockers=(Blocker(f"the target's compose file: {details.services_problem}"),))
     now = session.gathered.services
     pictures, problems = file_pictures(project, facts, now, details.services)
+    if pictures.builds:
+        traits = git_history.read_traits(host.run(git_history.traits(project.folder, facts.git.commit)).text)
+        problems = (*problems, *checkout_guards.unbuildable(facts, project, traits, pictures))
     images = {name: pictures.wanted(name) for name in pictures.pins}
     verdict = details.verdict if images != dict(current.images) else _same_schema(current)
     start = gather_start.look(host, project, facts, details.services)

@@ -81,6 +81,7 @@ def look(session: Session, release: Release, world: World, *, code_only: bool = 
         current_services=session.gathered.services,
         deployed=way.deployed,
         verdict_problem=way.problem,
+        traits=way.traits,
     )
     if way.problem or facts.database is None:
         return details

@@ -17,6 +17,7 @@ from rollback_tasks.model.plan import Blocker, HostPlan, HostState, Step
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Release
 from rollback_tasks.model.request import RollbackRequest
+from rollback_tasks.planning.checkout_guards import told, unmovable
 from rollback_tasks.planning.planner import projected
 from rollback_tasks.planning.target import Choice
 from rollback_tasks.steps.create_branch import CreateBranch
@@ -114,24 +115,7 @@ def forbidden(checkout: Checkout, traits: Traits) -> Iterator[Blocker]:
             f"finish it or take it back (`git {what} {'reset' if what == 'bisect' else '--abort'}` in {folder} on "
             f"{facts.host}), then plan again.",
         )
-    if traits.moved:
-        yield Blocker(
-            f"submodules have another commit there, and no task here moves them: {', '.join(traits.moved[:5])}",
-            f"do this one by hand in {folder} on {facts.host}, with `git submodule update --init` behind it.",
-        )
-    if traits.is_lfs_missing:
-        yield Blocker(
-            "files of this repository are kept by Git LFS, and the host has no git-lfs: they would become pointers",
-            f"install git-lfs on {facts.host}, then plan again.",
-        )
-
-
-def told(traits: Traits) -> Iterator[str]:
-    """Yield what the operator should know of the repository."""
-    if traits.has_submodules:
-        yield "the repository has submodules; they stay as they are"
-    if traits.has_lfs:
-        yield "files are kept by Git LFS: those that the host never had are fetched from its server"
+    yield from unmovable(facts, checkout.project, traits)
 
 
 def back(checkout: Checkout, choice: Choice, traits: Traits) -> HostPlan:

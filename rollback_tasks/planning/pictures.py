@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from rollback_tasks.drivers import images as image_driver
 from rollback_tasks.drivers.alembic_run import Deployed
 from rollback_tasks.drivers.compose import Service
+from rollback_tasks.drivers.git_history import Traits
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Blocker
 from rollback_tasks.model.project import Project
@@ -21,6 +22,7 @@ class TargetFacts:
     """What was asked of the host once the target was chosen.
 
     :param services: of the target's compose file; ``services_problem`` where it cannot be read.
+    :param traits: what a switch of the checkout to the target has to mind.
     :param deployed: how to run alembic as the deployed container would; None where there is no container.
     """
 
@@ -30,6 +32,7 @@ class TargetFacts:
     services_problem: str = ""
     current_services: Mapping[str, Service] = field(default_factory=dict)
     deployed: Deployed | None = None
+    traits: Traits = field(default_factory=Traits)
 
 
 def pictures_of(

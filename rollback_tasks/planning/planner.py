@@ -13,7 +13,7 @@ from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Release, ReleaseStatus
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict
-from rollback_tasks.planning import guards, parts, sequence
+from rollback_tasks.planning import checkout_guards, guards, parts, sequence
 from rollback_tasks.planning.migrations import unaccepted
 from rollback_tasks.planning.parts import Images, Settings, Share
 from rollback_tasks.planning.pictures import TargetFacts, pictures_of
@@ -48,7 +48,12 @@ def plan_host(
         if is_same(current, settled, reached) and not verdict.commands:
             return replace(plan, noop_reason=f"{target.label} runs and is healthy")
     lost = unaccepted(verdict.losses, request.accepted_losses) if verdict else ()
-    blockers = [*guards.blockers(facts, project, verdict, lost), *missing]
+    blockers = [
+        *guards.blockers(facts, project, verdict, lost),
+        *missing,
+        *checkout_guards.unmovable(facts, project, details.traits),
+        *checkout_guards.unbuildable(facts, project, details.traits, pictures),
+    ]
     if facts.database is not None and verdict is None:
         blockers.append(
             Blocker(
@@ -67,7 +72,7 @@ def plan_host(
     plan = replace(
         plan,
         blockers=tuple(blockers),
-        warnings=tuple(guards.warnings(facts, project, verdict, services)),
+        warnings=(*guards.warnings(facts, project, verdict, services), *checkout_guards.told(details.traits)),
     )
     if blockers or verdict is None:
         return plan

@@ -38,10 +38,10 @@ class PrepareImages(BaseStep):
 
     def describe(self) -> str:
         """The operator's sentence."""
-        if self.pulls:
-            return f"fetch {', '.join(sorted(self.pulls.values()))} while the application still serves"
-        if self.builds:
-            return f"build the target's image from commit {self.commit[:12]} while the application still serves"
+        made = [f"fetch {', '.join(sorted(self.pulls.values()))}"] if self.pulls else []
+        made += [f"build the target's image from commit {self.commit[:12]}"] if self.builds else []
+        if made:
+            return f"{' and '.join(made)} while the application still serves"
         return "pin the target's image and the one that is left, so that no prune can take them"
 
     def precondition(self) -> tuple[Check, ...]:

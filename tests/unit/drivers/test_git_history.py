@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,8 +120,9 @@ def test_a_submodule_that_would_move_is_told(repository: Repository, tmp_path: P
     for commit in (first, second):
         repository("update-index", "--add", "--cacheinfo", f"160000,{commit},a lib")
         repository("commit", "-q", "-m", "lib")
-    assert traits(repository, "HEAD~1") == Traits(has_submodules=True, moved=("a lib",))
+    assert traits(repository, "HEAD~1") == Traits(has_submodules=True, moved=("a lib",), submodules=("a lib",))
     assert traits(repository, "HEAD").moved == ()
+    assert traits(repository, "HEAD~2") == Traits(has_submodules=True, moved=("a lib",))
 
 
 def test_files_of_lfs_are_told_by_the_attributes_of_either_commit(repository: Repository) -> None:
@@ -128,6 +131,33 @@ def test_files_of_lfs_are_told_by_the_attributes_of_either_commit(repository: Re
     assert traits(repository, "HEAD").has_lfs
     assert traits(repository, "HEAD~1").has_lfs
     assert not git_history.read_traits("").has_lfs
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_missing"),
+    [
+        ({}, True),
+        ({"process": "git-lfs filter-process"}, False),
+        ({"process": "git-lfs filter-process --skip"}, True),
+        ({"smudge": "git-lfs smudge --skip -- %f"}, True),
+    ],
+    ids=["not set up", "set up", "skips", "smudge skips"],
+)
+def test_lfs_is_missing_where_it_is_not_set_up(
+    repository: Repository, tmp_path: Path, settings: dict[str, str], is_missing: bool
+) -> None:
+    repository.write(".gitattributes", "*.bin filter=lfs\n")
+    repository("add", ".gitattributes")
+    repository("commit", "-q", "-m", "lfs")
+    for name, value in settings.items():
+        repository("config", f"filter.lfs.{name}", value)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "git-lfs").write_text("#!/bin/sh\n")
+    (tools / "git-lfs").chmod(0o755)
+    asked = git_history.traits(str(repository.folder), "HEAD")
+    answer = HOST.run(replace(asked, env=(*asked.env, ("PATH", f"{tools}:{os.environ['PATH']}"))))
+    assert git_history.read_traits(answer.text).is_lfs_missing is is_missing
 
 
 def test_published_are_commits_that_the_upstream_has(repository: Repository, tmp_path: Path) -> None:
