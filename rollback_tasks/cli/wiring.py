@@ -43,6 +43,7 @@ from rollback_tasks.transport.readonly import ReadOnlyHost
 if TYPE_CHECKING:
     from rollback_tasks.sandbox.followed import FollowedRun
     from rollback_tasks.sandbox.sandbox import Sandbox
+    from rollback_tasks.transport.kept import Kept
 
 
 def rendering() -> Rendering:
@@ -142,7 +143,7 @@ def wire(options: Options) -> Wired:
     writer = _ReportWriter(inventory=inventory, laptop=laptop, operator=operator, reason=options.reason)
     world = World(
         hosts=inventory.hosts,
-        connect=_Connector(),
+        connect=_connector,
         read_only=ReadOnlyHost,
         connect_database=_connect_database,
         laptop=laptop,
@@ -164,18 +165,27 @@ def wire(options: Options) -> Wired:
 
 
 class _Connector:
-    """Opens connections, those of all hosts through the same ones to their jump hosts; the heavy libraries are loaded
-    with the first one."""
+    """Opens connections, those of all hosts through the same ones to their jump hosts; the tasks of one command line
+    hand them on to each other. The heavy libraries are loaded with the first one."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._hops = Hops()
-        atexit.register(self._hops.close)
+        self._kept: Kept | None = None
+        atexit.register(self._close)
+
+    def _close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+        self._hops.close()
 
     def __call__(self, config: HostConfig) -> Host:
         with self._guard:
             from rollback_tasks.transport.connect import SshTarget, connect
-        return connect(
+            from rollback_tasks.transport.kept import Kept
+
+            kept = self._kept = self._kept or Kept()
+        return kept.get(
             SshTarget(
                 name=config.name,
                 hostname=config.hostname,
@@ -185,8 +195,11 @@ class _Connector:
                 proxy_jump=config.proxy_jump,
                 known_hosts_file=config.known_hosts_file,
             ),
-            hops=self._hops,
+            lambda target: connect(target, hops=self._hops),
         )
+
+
+_connector = _Connector()
 
 
 def _connect_database(host: Host, at: DatabaseAddress, application: str) -> AbstractContextManager[Database]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import socket
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -89,6 +91,9 @@ class SshHost:
         self._transport = transport
         self._window = window_bytes(round_trip)
         self._close = close
+        self._is_closed = False
+        self._guard = threading.Lock()
+        self._under_way = 0
 
     @property
     def name(self) -> str:
@@ -98,19 +103,48 @@ class SshHost:
     @property
     def is_connected(self) -> bool:
         """False once the connection was closed or lost."""
-        return self._transport.is_active()
+        return not self._is_closed and self._transport.is_active()
+
+    @property
+    def is_busy(self) -> bool:
+        """True while something is under way, in whichever thread."""
+        return self._under_way > 0
+
+    def answers(self, timeout: float) -> bool:
+        """True where the other end gives a sign of life within ``timeout`` seconds."""
+        return self.is_connected and self._transport.ping(timeout)
+
+    def lent(self, give_back: Callable[[SshHost], None]) -> SshHost:
+        """Return the same connection as a host of its own: closing that one calls ``give_back`` with it, once."""
+        other = copy.copy(self)
+        other._guard, other._under_way = threading.Lock(), 0
+        other._close = lambda: give_back(other)
+        return other
 
     def run(self, command: Command) -> Completed:
         """See ``ports.Host``."""
-        return Conversation(self._name, command, self._start).run()
+        with self._working():
+            return Conversation(self._name, command, self._start).run()
 
     def pull(self, command: Command, sink: Callable[[bytes], object]) -> Completed:
         """See ``ports.Host``."""
-        return Conversation(self._name, command, self._start).pull(sink)
+        with self._working():
+            return Conversation(self._name, command, self._start).pull(sink)
 
     def push(self, command: Command, source: Iterable[bytes]) -> Completed:
         """See ``ports.Host``."""
-        return Conversation(self._name, command, self._start).push(source)
+        with self._working():
+            return Conversation(self._name, command, self._start).push(source)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        with self._guard:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._under_way -= 1
 
     def _start(self, line: str, deadline: float) -> ChannelProcess:
         if not self.is_connected:
@@ -119,7 +153,8 @@ class SshHost:
 
     def http_get(self, url: str, *, timeout: float) -> HttpAnswer:
         """See ``ports.Host``. The host needs no curl, unless its sshd forbids forwarding."""
-        return http.follow(url, lambda each: self._ask(each, timeout))
+        with self._working():
+            return http.follow(url, lambda each: self._ask(each, timeout))
 
     def _ask(self, url: str, timeout: float) -> HttpAnswer:
         bridges: list[tunnel.Bridge] = []
@@ -198,4 +233,6 @@ class SshHost:
 
     def close(self) -> None:
         """See ``ports.Host``."""
-        self._close()
+        if not self._is_closed:
+            self._is_closed = True
+            self._close()
