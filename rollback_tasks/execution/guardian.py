@@ -45,14 +45,25 @@ uptime_seconds() { if [ -r /proc/uptime ]; then cut -d. -f1 /proc/uptime; else d
 # Uptime and process numbers mean nothing after a restart.
 boot() { cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo unknown; }
 flush() { sync "$@" 2>/dev/null || sync; }
+# The shell says "I/O error" where a disk is full.
+cannot_write() {
+  room=$(df -Pk "$1" 2>/dev/null | tail -n 1 | tr -s ' ' | cut -d' ' -f4)
+  echo "cannot write to $1: $room KiB are free" >&2
+  return 1
+}
 # A last line that a full disk tore must not swallow this one.
 write_down() {
-  [ -z "$(tail -c 1 "$1/journal.jsonl" 2>/dev/null)" ] || printf '\\n' >>"$1/journal.jsonl" || return 1
-  printf '%s\\n' "$2" >>"$1/journal.jsonl"
+  { [ -z "$(tail -c 1 "$1/journal.jsonl" 2>/dev/null)" ] || printf '\\n' >>"$1/journal.jsonl"; } 2>/dev/null &&
+    { printf '%s\\n' "$2" >>"$1/journal.jsonl"; } 2>/dev/null || cannot_write "$1"
 }
+# Room for the way back on a disk that fills up meanwhile; noise, since a file system may keep no room for zeros.
+keep_reserve() { { head -c 1048576 /dev/urandom >"$1/reserve"; } 2>/dev/null || cannot_write "$1"; }
+give_reserve() { rm -f "$1/reserve"; }
 renew() {
-  printf '%s %s\\n' "$(($(uptime_seconds) + $2))" "$(boot)" >"$1/lease.$$" && mv "$1/lease.$$" "$1/lease" || {
+  { printf '%s %s\\n' "$(($(uptime_seconds) + $2))" "$(boot)" >"$1/lease.$$"; } 2>/dev/null &&
+    mv "$1/lease.$$" "$1/lease" || {
     rm -f "$1/lease.$$"
+    cannot_write "$1"
     return 1
   }
   touch "$1/../../lock/heartbeat" 2>/dev/null
@@ -75,7 +86,7 @@ own_session() { sed 's/.*) //' "/proc/$$/stat" 2>/dev/null | cut -d' ' -f4; }
 note_session() {
   mine=$(own_session)
   [ -n "$mine" ] || return 0
-  (umask 007 && boot >"$1/session.$$") && mv "$1/session.$$" "$1/sessions/$mine"
+  { (umask 007 && boot >"$1/session.$$") && mv "$1/session.$$" "$1/sessions/$mine"; } 2>/dev/null || cannot_write "$1"
 }
 forget_session() { rm -f "$1/sessions/$(own_session)"; }
 # The number may belong to a stranger by now: then its leader lives, and does not have the run in its command line.
@@ -181,6 +192,7 @@ if ! end_session "$run"; then
   echo "what the run had begun does not end: $(session_members "$run" | tr '\\n' ' ')" >&2
   exit 77
 fi
+give_reserve "$run"
 failed=0
 for file in $(ls -r "$run/undo"); do
   case $file in *.sh) ;; *) continue ;; esac

@@ -8,6 +8,7 @@ printf '%s' "$6" >"$run/library.sh" && printf '%s' "$7" >"$run/unwind.sh" || exi
 printf '%s' "$8" >"$run/guard.sh" || exit 1
 printf '%s' "$plan" >"$run/plan.json" && printf '%s\\n' "$holder" >"$run/holder" || exit 1
 . "$run/library.sh"
+keep_reserve "$run" || exit 1
 renew "$run" "$ttl" && : >"$run/undecided" && printf '%s\\n' "$line" >>"$run/journal.jsonl" || exit 1
 flush "$run/library.sh" "$run/unwind.sh" "$run/guard.sh" "$run/plan.json" "$run/journal.jsonl" "$run" "$run/.."
 start_guard "$run"
@@ -24,7 +25,7 @@ note_session "$run" || exit 1
 is_led_by "$run" "$holder" || exit 75
 renew "$run" "$ttl" || exit 1
 if [ -n "$undo" ]; then
-  printf '%s' "$undo" >"$run/undo/$name.partial" || exit 1
+  { printf '%s' "$undo" >"$run/undo/$name.partial"; } 2>/dev/null || cannot_write "$run" || exit 1
   flush "$run/undo/$name.partial"
   mv "$run/undo/$name.partial" "$run/undo/$name.sh" || exit 1
 fi
@@ -69,6 +70,7 @@ umask 007
 alone "$run" 20 || exit 78
 is_led_by "$run" "$holder" || exit 75
 mv "$run/undecided" "$run/committed" || exit 75
+give_reserve "$run"
 write_down "$run" "$line" || exit 1
 : >"$run/settled"
 flush "$run/journal.jsonl" "$run"

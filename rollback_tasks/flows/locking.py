@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from rollback_tasks.drivers import git
-from rollback_tasks.errors import PlanRefused, RollbackError
+from rollback_tasks.errors import ConnectionLost, PlanRefused, RollbackError
 from rollback_tasks.execution import lock
 from rollback_tasks.execution.places import Places
-from rollback_tasks.flows.session import Session
+from rollback_tasks.flows.session import Session, connected
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
 from rollback_tasks.model.moments import stamp
@@ -48,7 +48,8 @@ class Locks:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._held: list[tuple[Host, Project, str]] = []
+        # By the host's name: through whose session it is reached, whatever connection that has by then; and the run.
+        self._held: dict[str, tuple[Session, str]] = {}
 
     def take(self, session: Session, request: RollbackRequest) -> None:
         """Lock a host, and the one that serves its database, for ``request.run_id``; what is held stays held.
@@ -56,22 +57,40 @@ class Locks:
         :raises LockHeld: another run has one of them.
         """
         for host, project in _lockables(session):
-            if host.name not in {held.name for held, _, _ in self._held}:
+            if host.name not in self._held:
                 lock.take(host, project, request, stamp(self._world.clock.now()))
-                self._held.append((host, project, request.run_id))
+                self._held[host.name] = (session, request.run_id)
                 host.run(git.exclude(project.folder, ".rollback/"))
 
     def give_back(self, *, but: Collection[str] = ()) -> None:
         """Free what is held, but for the hosts ``but``: the next command there has to settle them. Never raises."""
-        for host, project, run_id in self._held:
-            if host.name in but:
-                continue
-            try:
-                lock.release(host, project, run_id)
-            except RollbackError as error:
-                told = f"the lock could not be given back ({error.brief}): `inv lock.release --host {host.name}`"
-                self._world.sink.emit(events.Note(host.name, told))
-        self._held = []
+        for name, (session, run_id) in self._held.items():
+            if name not in but:
+                _give_back(name, session, run_id, self._world)
+        self._held = {}
+
+
+def give_back(session: Session, run_id: str, world: World) -> None:
+    """Free one host. Never raises: where that fails, it is said how it is freed by hand."""
+    _give_back(session.config.name, session, run_id, world)
+
+
+def _give_back(name: str, session: Session, run_id: str, world: World) -> None:
+    try:
+        try:
+            _release(name, session, run_id)
+        except ConnectionLost:
+            session.host = connected(session.config, world)
+            _release(name, session, run_id)
+    except RollbackError as error:
+        told = f"the lock could not be given back ({error.brief}): `inv lock.release --host {name}`"
+        world.sink.emit(events.Note(name, told))
+
+
+def _release(name: str, session: Session, run_id: str) -> None:
+    for host, project in _lockables(session):
+        if host.name == name:
+            lock.release(host, project, run_id)
 
 
 def with_sites(sessions: Iterable[Session]) -> set[str]:

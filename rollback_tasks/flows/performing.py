@@ -10,7 +10,6 @@ from typing import Any
 
 from rollback_tasks.drivers import consistency, containers, table_rows
 from rollback_tasks.errors import RollbackError
-from rollback_tasks.execution import lock
 from rollback_tasks.execution.executor import Executor
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.journal import Lead
@@ -21,7 +20,6 @@ from rollback_tasks.execution.settling import Performed, Settling
 from rollback_tasks.flows.reports import backup_of, described, diagnosed
 from rollback_tasks.flows.session import Session, connected
 from rollback_tasks.flows.world import World
-from rollback_tasks.model import events
 from rollback_tasks.model.moments import stamp
 from rollback_tasks.model.outcome import HostReport, Outcome
 from rollback_tasks.model.plan import Gate, HostPlan
@@ -132,15 +130,6 @@ def undo(
     settling.undo_committed(why)
     session.host = settling.host
     return performed
-
-
-def unlock(session: Session, run_id: str, world: World) -> None:
-    """Give a run's lock back; where that fails, say how it is freed by hand."""
-    try:
-        lock.release(session.host, session.project, run_id)
-    except RollbackError as error:
-        hint = f"`inv lock.release --host {session.config.name}`"
-        world.sink.emit(events.Note(session.config.name, f"the lock could not be given back ({error.brief}): {hint}"))
 
 
 def report(

@@ -15,7 +15,7 @@ from rollback_tasks.execution.fleet import run_fleet
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.record import Record
 from rollback_tasks.execution.settling import Performed
-from rollback_tasks.flows import consent, performing
+from rollback_tasks.flows import consent, locking, performing
 from rollback_tasks.flows.reports import concluded, described
 from rollback_tasks.flows.session import Session, close_all, open_all, untouched
 from rollback_tasks.flows.world import World
@@ -90,7 +90,7 @@ def resume(request: RollbackRequest, configs: Sequence[HostConfig], world: World
         for name, performed in result.done.items():
             # Where it was undone, the host gave the lock back itself; a stranded one keeps it.
             if performed.outcome is Outcome.DONE:
-                performing.unlock(by_name[name], plans[name].run_id, world)
+                locking.give_back(by_name[name], plans[name].run_id, world)
         bugs = [performed.bug for performed in result.done.values() if performed.bug is not None]
         if bugs:
             raise bugs[0]

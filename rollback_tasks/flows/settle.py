@@ -8,7 +8,7 @@ from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import git_checkout
 from rollback_tasks.errors import RollbackError
 from rollback_tasks.execution import journal, lock
-from rollback_tasks.flows import consent, performing
+from rollback_tasks.flows import consent, locking
 from rollback_tasks.flows.reports import concluded, described
 from rollback_tasks.flows.session import Session, close_all, open_all, untouched
 from rollback_tasks.flows.world import World
@@ -87,7 +87,7 @@ def _settle(session: Session, request: RollbackRequest, world: World) -> HostRep
                 error=problem,
                 hint=f"see the logs in {session.project.run_folder(run_id)}/undo on {name}, then run this again.",
             )
-        performing.unlock(session, run_id, world)
+        locking.give_back(session, run_id, world)
     return HostReport(host=name, outcome=Outcome.DONE, left=current, steps=tuple(steps), extra={"runs": list(runs)})
 
 

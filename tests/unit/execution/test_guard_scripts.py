@@ -880,10 +880,10 @@ def test_a_lock_whose_owner_cannot_be_read_still_tells_its_run_so_that_it_can_be
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 256 KiB; only root can mount one."""
+    """A disk of 1.5 MiB; only root can mount one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    words = ["mount", "-t", "tmpfs", "-o", "size=1536k", "tmpfs", str(folder)]
     if os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode != 0:
         pytest.skip("no disk can be mounted here")
     yield folder
@@ -922,11 +922,44 @@ def test_a_full_disk_is_a_clear_failure_and_nothing_is_half_decided(small_disk: 
         site.kill_guards()
 
 
+def test_what_undoes_finds_room_on_a_disk_that_is_full(small_disk: Path, two_shells: str) -> None:
+    site = Site(small_disk / "host")
+    lead = site.open()
+    try:
+        wordy = standalone(script('head -c 600000 /dev/zero | tr "\\0" x', effect=Effect.WRITE))
+        site.step(lead, "001-stop", forward=script(":", effect=Effect.READ), undo=wordy)
+        fill(small_disk)
+        with pytest.raises(CommandFailed, match=r"(?s)cannot write to .* 0 KiB are free"):
+            site.host.run(lead.begin(name="002-switch", undo="", begun="x" * 9000))
+        assert site.unwind() == 0
+        assert site.verdict() == "restored"
+        assert (site.run_folder / "undo" / "001-stop.log").stat().st_size == 600000
+    finally:
+        site.kill_guards()
+
+
+def test_the_room_that_a_run_keeps_is_given_back_when_it_ends_well(site: Site) -> None:
+    lead = site.open()
+    assert (site.run_folder / "reserve").stat().st_size == 1 << 20
+    site.host.run(lead.commit(journal.line("settled", at="t", outcome="done")))
+    assert not (site.run_folder / "reserve").exists()
+
+
+def test_a_run_that_has_no_room_for_its_way_back_does_not_begin(small_disk: Path) -> None:
+    site = Site(small_disk / "host")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"x" * 700_000)
+    with pytest.raises(CommandFailed, match=r"cannot write to .* 0 KiB are free"):
+        site.open()
+    assert not (site.run_folder / "undecided").exists()
+
+
 def test_a_commit_on_a_full_disk_is_decided_once(small_disk: Path) -> None:
     site = Site(small_disk / "host")
     lead = site.open()
     try:
         site.step(lead, "001-stop", forward=script(":", effect=Effect.READ))
+        (site.run_folder / "reserve").unlink()  # somebody took that room as well
         fill(small_disk)
         code = site.exit_code(lead.commit(journal.line("settled", at="t", outcome="done", long="x" * 8000)))
         assert code == 1
