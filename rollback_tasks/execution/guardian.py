@@ -56,6 +56,7 @@ write_down() {
   { [ -z "$(tail -c 1 "$1/journal.jsonl" 2>/dev/null)" ] || printf '\\n' >>"$1/journal.jsonl"; } 2>/dev/null &&
     { printf '%s\\n' "$2" >>"$1/journal.jsonl"; } 2>/dev/null || cannot_write "$1"
 }
+last_words() { tail -n 20 "$1" 2>/dev/null | grep -v '^ *$' | tail -n 1 | tr -d '\\000-\\037' | cut -c1-400; }
 # Room for the way back on a disk that fills up meanwhile; noise, since a file system may keep no room for zeros.
 keep_reserve() { { head -c 1048576 /dev/urandom >"$1/reserve"; } 2>/dev/null || cannot_write "$1"; }
 give_reserve() { rm -f "$1/reserve"; }
@@ -200,14 +201,14 @@ for file in $(ls -r "$run/undo"); do
   # It holds the turn as well: where this process is killed, nobody runs it beside itself.
   if sh "$run/undo/$file" >>"$run/undo/$name.log" 2>&1 </dev/null; then
     mv "$run/undo/$file" "$run/undo/$name.undone"
-    state=compensated
+    state=compensated why=
   else
     failed=1
-    state=compensation_failed
+    state=compensation_failed why=$(last_words "$run/undo/$name.log")
   fi
   write_down "$run" "$(printf '{"version": 1, "event": "%s", "step": "%s", "at": "%s", "by": "%s"}' "$state" "$name" \\
     "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$who")"
-  printf '%s %s\\n' "$state" "${name#*-}"
+  printf '%s %s %s\\n' "$state" "${name#*-}" "$why"
 done
 [ "$failed" = 0 ] || exit 77
 write_down "$run" "$(printf '{"version": 1, "event": "settled", "outcome": "restored", "at": "%s", "by": "%s"}' \\

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rollback_tasks.drivers.engine_trouble import remedy
 from rollback_tasks.errors import MalformedAnswer
+from rollback_tasks.model.outcome import StepState
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
 
@@ -66,6 +68,41 @@ def _is_json(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What became of one compensation.
+
+    :param why: the last words of one that failed; empty where they are not known.
+    """
+
+    kind: str
+    is_done: bool
+    why: str = ""
+
+    @property
+    def state(self) -> StepState:
+        """The same, of the step."""
+        return StepState.COMPENSATED if self.is_done else StepState.COMPENSATION_FAILED
+
+
+def undone(text: str) -> list[Undone]:
+    """Given what ``unwind`` printed, return what became of the compensations that it ran."""
+    found = []
+    for line in text.splitlines():
+        state, kind, why = (line.split(" ", 2) + ["", ""])[:3]
+        found.append(Undone(kind, state == "compensated", why.strip()))
+    return found
+
+
+def not_undone(found: Sequence[Undone]) -> str:
+    """Return a sentence about compensations that failed, with what is known of the reason and of what helps."""
+    failed = [each for each in found if not each.is_done]
+    named = "; ".join(f"{each.kind}: {each.why}" if each.why else each.kind for each in failed)
+    said = f"not every step could be undone: {named}" if named else "not every step could be undone"
+    helps = {remedy(each.why) for each in failed} - {""}
+    return "\n".join((said, *sorted(helps)))
 
 
 def compensations(text: str) -> str:

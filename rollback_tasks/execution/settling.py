@@ -9,9 +9,9 @@ from rollback_tasks.errors import ConnectionLost, RollbackError, StepFailed
 from rollback_tasks.execution import journal
 from rollback_tasks.execution.gate import pass_gate
 from rollback_tasks.execution.journal import Lead
-from rollback_tasks.execution.record import compensations
+from rollback_tasks.execution.record import Undone, compensations, not_undone, undone
 from rollback_tasks.model import events
-from rollback_tasks.model.outcome import Outcome, StepRecord, StepState
+from rollback_tasks.model.outcome import Outcome, StepRecord
 from rollback_tasks.model.plan import Gate
 from rollback_tasks.ports import Clock, EventSink, Host
 
@@ -123,13 +123,13 @@ class Settling:
         # The database first: the application that comes back has to find what it left.
         self._unwind_database()
         done = self.host.run(journal.unwind(self.lead.project, self.lead.run_id, who, holder=self.lead.holder))
-        self._take_note(done.text)
+        found = self._take_note(done.text)
         match done.exit_code:
             case 0:
                 self._restored()
             case journal.NOT_ALL_UNDONE:
                 self._strand(
-                    "not every step could be undone",
+                    not_undone(found),
                     f"see the logs in {self.lead.folder}/undo on {self.name}, then `{self._abort}`.",
                 )
             case journal.FENCED:
@@ -146,9 +146,11 @@ class Settling:
         if there is None:
             return
         done = self.host.run(journal.unwind(there.project, there.run_id, "undo", at=there.at))
-        self._take_note(done.text)
+        found = self._take_note(done.text)
         if done.exit_code == journal.NOT_ALL_UNDONE:
-            problem = f"the database could not be put back; see {there.folder}/undo on {there.place}"
+            problem = (
+                f"the database could not be put back; see {there.folder}/undo on {there.place}\n{not_undone(found)}"
+            )
             self._strand(problem, f"then `inv rollback.abort --host {there.place},{self.name}`.")
 
     def report_host(self, why: Fenced | None) -> None:
@@ -175,17 +177,16 @@ class Settling:
         self.result.details = f"{self.result.details}\n{details}".strip()
         self.result.hint = hint
 
-    def _take_note(self, text: str) -> None:
-        """Note which compensations ran, as the host reported them."""
-        for line in text.splitlines():
-            state, _, kind = line.partition(" ")
-            is_done = state == "compensated"
-            self.sink.emit(events.Compensated(self.name, kind, is_done))
-            after = StepState.COMPENSATED if is_done else StepState.COMPENSATION_FAILED
+    def _take_note(self, text: str) -> list[Undone]:
+        """Note which compensations ran, as the host reported them, and return them."""
+        found = undone(text)
+        for each in found:
+            self.sink.emit(events.Compensated(self.name, each.kind, each.is_done, each.why))
             self.result.steps = [
-                StepRecord(record.kind, after, record.seconds) if record.kind == kind else record
+                StepRecord(record.kind, each.state, record.seconds) if record.kind == each.kind else record
                 for record in self.result.steps
             ]
+        return found
 
     def _restored(self) -> None:
         """The host counts as restored when it answers as it did before."""

@@ -8,12 +8,14 @@ from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import git_checkout
 from rollback_tasks.errors import RollbackError
 from rollback_tasks.execution import journal, lock
+from rollback_tasks.execution import record as records
+from rollback_tasks.execution.record import Undone
 from rollback_tasks.flows import consent, locking
 from rollback_tasks.flows.reports import concluded, described
 from rollback_tasks.flows.session import Session, close_all, open_all, untouched
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
-from rollback_tasks.model.outcome import HostReport, Outcome, RunReport, StepRecord, StepState
+from rollback_tasks.model.outcome import HostReport, Outcome, RunReport, StepRecord
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import target
 
@@ -72,12 +74,11 @@ def _settle(session: Session, request: RollbackRequest, world: World) -> HostRep
                 error=f"undoing was begun, and how it ended is not known: {error.brief}",
                 hint=f"`inv rollback.abort --host {name}` goes on, or says that it is done.",
             )
-        for line in done.text.splitlines():
-            state, _, kind = line.partition(" ")
-            is_done = state == "compensated"
-            world.sink.emit(events.Compensated(name, kind, is_done))
-            steps.append(StepRecord(kind, StepState.COMPENSATED if is_done else StepState.COMPENSATION_FAILED))
-        problem = _problem(session, run_id, done.exit_code)
+        found = records.undone(done.text)
+        for each in found:
+            world.sink.emit(events.Compensated(name, each.kind, each.is_done, each.why))
+            steps.append(StepRecord(each.kind, each.state))
+        problem = _problem(session, run_id, done.exit_code, found)
         if problem:
             return HostReport(
                 host=name,
@@ -105,10 +106,10 @@ def _save_work(session: Session, request: RollbackRequest, run_id: str, world: W
         world.sink.emit(events.Note(name, f"the work tree as it is now could not be kept: {error.brief}"))
 
 
-def _problem(session: Session, run_id: str, code: int) -> str:
+def _problem(session: Session, run_id: str, code: int, found: Sequence[Undone]) -> str:
     """Return why a run is not settled; empty where it is. Waits where the guard is at it."""
     if code == journal.NOT_ALL_UNDONE:
-        return "not every step could be undone"
+        return records.not_undone(found)
     if code == journal.BUSY:
         said = session.host.run(journal.verdict(session.project, run_id, wait=180)).text
         if said.partition("\n")[0] not in ("committed", "restored"):

@@ -59,11 +59,12 @@ class StepFailed:
 
 @dataclass(frozen=True, slots=True)
 class Compensated:
-    """One compensation ran on the host. ``is_done`` is False where it failed."""
+    """One compensation ran on the host. ``is_done`` is False where it failed; ``why`` are its last words then."""
 
     host: str
     kind: str
     is_done: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,8 @@ def lines(event: object, *, width: int | None = None) -> Iterator[Line]:
             )
         case Compensated():
             words = Span("undone: ", Tone.WARN) if event.is_done else Span("COULD NOT UNDO: ", _BAD)
-            yield line(*_host(event.host), words, event.kind, hang=2)
+            why = f": {' / '.join(visible_lines(event.why))}" if event.why else ""
+            yield line(*_host(event.host), words, f"{event.kind}{why}", hang=2)
         case HostDone():
             yield from _host_done(event.report)
         case RunDone():

@@ -187,6 +187,20 @@ class Stage:
             self.name, script(body, *args, effect=Effect.WRITE, stdin=stdin, timeout=timeout)
         ).text
 
+    def await_engine(self) -> None:
+        """Return when the host's Docker engine answers."""
+        self.root("until docker version >/dev/null 2>&1; do sleep 0.1; done")
+
+    def restart_engine(self) -> None:
+        """Do what `systemctl restart docker` does, and return when the engine and the database answer."""
+        body = (
+            'old=$(pgrep -o -x dockerd); kill -s TERM "$old"; while [ -e "/proc/$old" ]; do sleep 0.1; done\n'
+            "until docker version >/dev/null 2>&1; do sleep 0.1; done\n"
+            "db=$(docker ps -aq -f label=com.docker.compose.project=comicpile -f label=com.docker.compose.service=db)\n"
+            'docker start "$db" && until docker exec "$db" pg_isready -q; do sleep 0.1; done'
+        )
+        self.root(body)
+
     def sql(self, text: str, *, database: str = "comicpile") -> str:
         """Run SQL in the host's database, past the application."""
         body = (

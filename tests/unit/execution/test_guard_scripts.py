@@ -342,6 +342,18 @@ def test_every_undo_is_tried_and_one_that_fails_is_tried_until_it_works(
     until(lambda: not (site.state / "lock").exists())
 
 
+def test_an_undo_that_fails_says_its_last_words(site: Site) -> None:
+    lead = site.open()
+    site.step(
+        lead,
+        "001-stop",
+        undo=standalone(script("echo first; printf 'a \\033[31mred\\n\\n'; exit 3", effect=Effect.WRITE)),
+    )
+    done = site.host.run(journal.unwind(site.project, site.run_id, "laptop"))
+    assert done.exit_code == journal.NOT_ALL_UNDONE
+    assert record.undone(done.text) == [record.Undone("stop", is_done=False, why="a [31mred")]
+
+
 # --- the last moment -----------------------------------------------------------------------------------------------
 
 
