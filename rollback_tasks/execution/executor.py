@@ -253,9 +253,15 @@ class Executor:
             raise Fenced("another decision was taken on the host", host=self.plan.host) from error
 
     def _pass(self, gate: Gate) -> None:
-        passed = pass_gate(gate, self.host, self.clock, self.interruption.check)
+        passed = pass_gate(gate, self.host, self.clock, self._check)
         if self._down_since is not None and self._result.downtime is None:
             self._result.downtime = passed.first_good - self._down_since
+
+    def _check(self) -> None:
+        """Raise where somebody asked to stop, or where the host says that waiting is pointless: another one decided."""
+        self.interruption.check()
+        if any(heartbeat.is_refused for heartbeat in self._heartbeats):
+            raise Fenced("another decision was taken on the host", host=self.plan.host)
 
     def _stop_heartbeats(self) -> None:
         for heartbeat in self._heartbeats:

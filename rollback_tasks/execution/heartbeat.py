@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from rollback_tasks.errors import RollbackError
-from rollback_tasks.execution.journal import Lead
+from rollback_tasks.errors import CommandFailed, RollbackError
+from rollback_tasks.execution.journal import FENCED, Lead
 from rollback_tasks.ports import Host
 
 # Four beats fit into a lease, so that a lost packet or a slow moment does not end it.
@@ -20,12 +20,15 @@ class Heartbeat:
 
     Losing it is no failure by itself: the lease then runs out, and whoever leads the run learns that from the
     host when it begins its next step.
+
+    :ivar is_refused: True once the host said that somebody else decided, or leads the run.
     """
 
     def __init__(self, host: Host, lead: Lead) -> None:
         self._host = host
         self._lead = lead
         self._stopped = threading.Event()
+        self.is_refused = False
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat of {host.name}", daemon=True)
         self._thread.start()
 
@@ -38,7 +41,8 @@ class Heartbeat:
         try:
             while not self._stopped.is_set():
                 self._host.push(self._lead.renewing(timeout=_LONGEST), self._beats())
-        except RollbackError:
+        except RollbackError as error:
+            self.is_refused = isinstance(error, CommandFailed) and error.exit_code_seen == FENCED
             self._stopped.set()
 
     def _beats(self) -> Iterator[bytes]:

@@ -26,12 +26,13 @@ from rollback_tasks.execution.executor import Executor
 from rollback_tasks.execution.interruption import Interruption
 from rollback_tasks.execution.journal import Lead
 from rollback_tasks.model.outcome import Outcome
-from rollback_tasks.model.plan import Action, Compensation, HostPlan
+from rollback_tasks.model.plan import Action, Compensation, Gate, HostPlan
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.request import RollbackRequest
-from rollback_tasks.ports import Completed
+from rollback_tasks.ports import Completed, HttpAnswer
 from rollback_tasks.shell import Command, Effect, batch, script, standalone
 from rollback_tasks.steps.base import BaseStep
+from rollback_tasks.transport.clock import SystemClock
 from rollback_tasks.transport.local import LocalHost
 from tests.builders import a_release
 from tests.fakes import FakeClock, KeptEvents, MemoryLaptop
@@ -1074,3 +1075,54 @@ def test_a_laptop_that_wakes_up_in_the_middle_of_a_step_does_nothing_more(
     ).perform()
     assert (performed.outcome, performed.bug) == (Outcome.RESTORED, None)
     assert site.lines() == left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait(BaseStep):
+    """Waits for an application that never answers."""
+
+    kind: ClassVar[str] = "await_healthy"
+
+    def describe(self) -> str:
+        return "wait"
+
+    def forward(self) -> tuple[Action, ...]:
+        return (Gate(url="http://localhost:9/health", timeout=300, interval=0.05, soak=0),)
+
+    def compensation(self) -> Compensation:
+        return Compensation("nothing was changed", script(":", effect=Effect.READ))
+
+
+class Impatient(LocalHost):
+    """A host that somebody else puts back while this laptop waits for its application."""
+
+    def __init__(self, site: Site) -> None:
+        super().__init__(name="prod1")
+        self.site = site
+        self.asked = 0
+
+    def http_get(self, url: str, *, timeout: float) -> HttpAnswer:
+        self.asked += 1
+        if self.asked == 3:
+            assert self.site.unwind() == 0
+        return HttpAnswer(500)
+
+
+def test_nobody_waits_for_the_health_of_a_run_that_somebody_else_has_ended(site: Site) -> None:
+    site.take()
+    plan = HostPlan(host="prod1", current=a_release(3), steps=(Wait(),), database="app", run_id=RUN)
+    performed = Executor(
+        plan=plan,
+        host=Impatient(site),
+        reconnect=lambda: site.host,
+        laptop=MemoryLaptop(),
+        clock=SystemClock(),
+        sink=KeptEvents(),
+        lead=site.lead(lease=4),
+        stamp=str,
+        mirror="mirror",
+        health_after=None,
+        interruption=Interruption(),
+    ).perform()
+    assert (performed.outcome, performed.bug) == (Outcome.RESTORED, None)
+    assert performed.problem == "another decision was taken on the host"

@@ -140,6 +140,7 @@ def test_losing_it_is_no_failure_and_leaves_no_thread(error: RollbackError, at: 
         time.sleep(0.005)
     heartbeat.stop()
     assert (host.pushes, len(host.beats)) == (1, at)
+    assert heartbeat.is_refused == (isinstance(error, CommandFailed) and error.exit_code_seen == 75)
 
 
 def test_stop_does_not_wait_for_ever_for_a_host_that_hangs() -> None:
