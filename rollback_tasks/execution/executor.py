@@ -14,7 +14,7 @@ from rollback_tasks.execution import journal
 from rollback_tasks.execution.asking import all_hold
 from rollback_tasks.execution.fetching import move
 from rollback_tasks.execution.gate import pass_gate
-from rollback_tasks.execution.heartbeat import Heartbeat
+from rollback_tasks.execution.heartbeat import Pulse
 from rollback_tasks.execution.interruption import Interrupted, Interruption
 from rollback_tasks.execution.journal import Lead
 from rollback_tasks.execution.meeting import Meeting
@@ -61,7 +61,7 @@ class Executor:
     begun: str = ""
     _is_open: bool = False
     _down_since: float | None = None
-    _heartbeats: list[Heartbeat] = field(default_factory=list)
+    _pulse: Pulse = field(default_factory=Pulse)
     _result: Performed = field(default_factory=Performed)
 
     def perform(self) -> Performed:
@@ -81,7 +81,7 @@ class Executor:
             self._result.bug = error
             self._put_back(StepFailed(f"a bug in this program: {type(error).__name__}", host=self.plan.host))
         finally:
-            self._stop_heartbeats()
+            self._pulse.stop()
         return self._result
 
     def _open(self) -> bool:
@@ -100,7 +100,7 @@ class Executor:
                 self._settling().report_host(Fenced("the run is led or decided by somebody else"))
                 return False
         self._is_open = True
-        self._heartbeats = [Heartbeat(self.host, lead) for lead in self._leads()]
+        self._pulse.start(self.host, self._leads())
         return True
 
     def _leads(self) -> tuple[Lead, ...]:
@@ -260,22 +260,17 @@ class Executor:
     def _check(self) -> None:
         """Raise where somebody asked to stop, or where the host says that waiting is pointless: another one decided."""
         self.interruption.check()
-        if any(heartbeat.is_refused for heartbeat in self._heartbeats):
+        if self._pulse.is_refused:
             raise Fenced("another decision was taken on the host", host=self.plan.host)
-
-    def _stop_heartbeats(self) -> None:
-        for heartbeat in self._heartbeats:
-            heartbeat.stop()
-        self._heartbeats = []
 
     def _rejoin_connection(self) -> None:
         """Connect again.
 
         :raises ConnectionLost: it does not come back.
         """
-        self._stop_heartbeats()
+        self._pulse.stop()
         self.host = self.reconnect()
-        self._heartbeats = [Heartbeat(self.host, lead) for lead in self._leads()]
+        self._pulse.start(self.host, self._leads())
 
     def _settling(self) -> Settling:
         return Settling(

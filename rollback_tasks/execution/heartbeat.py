@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rollback_tasks.errors import CommandFailed, RollbackError
 from rollback_tasks.execution.journal import FENCED, Lead
@@ -51,3 +51,25 @@ class Heartbeat:
         while left > 0 and not self._stopped.wait(pause):
             left -= pause
             yield b"\n"
+
+
+class Pulse:
+    """The heartbeats of one run: one for each host that it has a folder on."""
+
+    def __init__(self) -> None:
+        self._beating: list[Heartbeat] = []
+
+    @property
+    def is_refused(self) -> bool:
+        """True once one of the hosts said that somebody else decided, or leads the run."""
+        return any(heartbeat.is_refused for heartbeat in self._beating)
+
+    def start(self, host: Host, leads: Iterable[Lead]) -> None:
+        """Give signs of life over a connection, until it is stopped."""
+        self._beating = [Heartbeat(host, lead) for lead in leads]
+
+    def stop(self) -> None:
+        """End all; returns when nothing more is renewed."""
+        for heartbeat in self._beating:
+            heartbeat.stop()
+        self._beating = []
