@@ -30,5 +30,6 @@ def assert_reads_and_stands_alone(step: Step) -> None:
     if isinstance(undo, Compensation):
         assert undo.command.effect is not Effect.READ
         assert standalone(undo.command)
-    gates = [action.watch for action in step.forward() if isinstance(action, Gate)]
-    assert all(watch is not None and watch.effect is Effect.READ for watch in gates)
+    gates = [action for action in step.forward() if isinstance(action, Gate)]
+    assert all(gate.watch is not None and gate.watch.effect is Effect.READ for gate in gates)
+    assert all(gate.find is None or gate.find.effect is Effect.READ for gate in gates)

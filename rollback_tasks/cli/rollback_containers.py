@@ -79,4 +79,27 @@ def config(context: Context, options: Options, *, force: bool = False) -> RunRep
     return files.config(wired.request(options), wired.configs, wired.world, is_forced=force)
 
 
-TASKS = (docker, compose, config)
+@rollback_task(
+    "rollback.rolling",
+    shape=Shape.FLEET,
+    help={
+        "to": "release whose images come back: id in the ledger, tag, commit or image id (default: the last good one)",
+        "accept_config": _ACCEPT_CONFIG,
+    },
+)
+def rolling(context: Context, options: Options, *, to: str | None = None, accept_config: bool = False) -> RunReport:
+    """Put containers of an earlier release back without a gap in service
+
+    New ones start beside those that serve, and are asked one by one; then the others finish and go. Needs a proxy in
+    front; where a fixed name or port stands against it, it says so and names the way with a short gap.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import images
+    from rollback_tasks.flows import rolling as flow
+
+    wired = wire(options)
+    wanted = images.Wanted(accepts_drift=accept_config)
+    return flow.rolling(wired.request(options, to=to), wired.configs, wired.world, wanted)
+
+
+TASKS = (docker, compose, config, rolling)

@@ -72,6 +72,7 @@ class Service:
     :param replicas: containers that compose makes of it.
     :param environment: variables as the file says them; every value may be a password.
     :param ports: of the host that it takes for itself; a range or an arbitrary port is none.
+    :param listens: port that the file says that it listens on inside (``expose``); None where it says none.
     :param is_one_shot: another service waits for it to end well (``service_completed_successfully``).
     :param network_mode: ``host``, ``none``, ``service:NAME``...; empty for networks of its own.
     :param restart: its restart policy; ``no`` where the file names none.
@@ -90,6 +91,7 @@ class Service:
     is_one_shot: bool = False
     restart: str = "no"
     is_optional: bool = False
+    listens: int | None = None
 
 
 def read_config(text: str, project: Project) -> dict[str, Service]:
@@ -121,6 +123,7 @@ def read_config(text: str, project: Project) -> dict[str, Service]:
             is_one_shot=str(name) in awaited,
             restart=str(body.get("restart") or "no"),
             is_optional=bool(body.get("profiles")),
+            listens=next((int(port) for port in _listed(body.get("expose")) if port.isdigit()), None),
         )
         for name, body in services.items()
         if isinstance(body, dict)

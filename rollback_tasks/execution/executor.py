@@ -254,7 +254,7 @@ class Executor:
 
     def _pass(self, gate: Gate) -> None:
         passed = pass_gate(gate, self.host, self.clock, self._check)
-        if self._down_since is not None and self._result.downtime is None:
+        if self._down_since is not None and self._result.downtime is None and self.plan.has_gap:
             self._result.downtime = passed.first_good - self._down_since
 
     def _check(self) -> None:
@@ -282,7 +282,7 @@ class Executor:
             lead=self.lead,
             database_lead=self.database_lead,
             health_after=self.health_after if self._down_since is not None else None,
-            down_since=self._down_since,
+            down_since=self._down_since if self.plan.has_gap else None,
             result=self._result,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 from rollback_tasks.errors import CommandFailed, StepFailed
 from rollback_tasks.model.plan import Gate
@@ -36,7 +37,7 @@ def pass_gate(gate: Gate, host: Host, clock: Clock, check: Callable[[], None] = 
     while True:
         check()
         asked = clock.monotonic()
-        last = host.http_get(gate.url, timeout=max(1.0, min(5.0, gate.timeout)))
+        last = _ask(gate, host)
         now = clock.monotonic()
         if last.is_ok:
             good_since = good_since if good_since is not None else now
@@ -45,6 +46,9 @@ def pass_gate(gate: Gate, host: Host, clock: Clock, check: Callable[[], None] = 
                 return Passed(good_since)
         else:
             good_since = None
+            if gate.is_strict and last.status:
+                early = f"it answers before it is ready, which clients would get to see: {describe(last)}"
+                raise StepFailed(early, host=host.name)
             if now >= deadline:
                 late = f"{gate.url} was not healthy within {gate.timeout:g} s: {describe(last)}"
                 raise StepFailed(late, host=host.name)
@@ -52,6 +56,24 @@ def pass_gate(gate: Gate, host: Host, clock: Clock, check: Callable[[], None] = 
             _watch(gate, host)
             next_watch = clock.monotonic() + _WATCH_EVERY
         clock.sleep(max(0.0, gate.interval - (clock.monotonic() - asked)))
+
+
+def _ask(gate: Gate, host: Host) -> HttpAnswer:
+    """Return the answer, or of several containers the first that is not good."""
+    patience = max(1.0, min(5.0, gate.timeout))
+    if gate.find is None:
+        return host.http_get(gate.url, timeout=patience)
+    try:
+        found = host.run(gate.find).text.split()
+    except CommandFailed as error:
+        return HttpAnswer(0, problem=error.details or error.brief)
+    parts = urlsplit(gate.url)
+    answer = HttpAnswer(0, problem="there is no container to ask")
+    for place in found:
+        answer = host.http_get(urlunsplit(parts._replace(netloc=place)), timeout=patience)
+        if not answer.is_ok:
+            break
+    return answer
 
 
 def _watch(gate: Gate, host: Host) -> None:

@@ -203,7 +203,7 @@ class _Redo:
             self.world,
             why=self.request.reason or "taken back by the operator",
             was_healthy=bool(run.plan.get("was_healthy")),
-            is_away=any(step.takes_service_away for step in plan.steps),
+            is_away=plan.has_gap and any(step.takes_service_away for step in plan.steps),
             leads_database=leads,
         )
         if performed.outcome is Outcome.RESTORED:

@@ -55,6 +55,10 @@ class Gate:
     :param timeout: seconds to the first good answer.
     :param interval: seconds between two questions.
     :param soak: seconds that it has to stay good.
+    :param find: READ command that prints ``address:port`` of every container that is asked in place of the URL's
+        server, one a line; it fails, with a reason, where one of them is not there yet.
+    :param is_strict: an answer that is not good ends it, also before the first good one: who is not ready must not
+        answer at all.
     :param watch: READ command that fails (with a reason on stderr) as soon as waiting is pointless.
     """
 
@@ -63,6 +67,8 @@ class Gate:
     interval: float
     soak: float
     watch: Command | None = None
+    find: Command | None = None
+    is_strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +188,7 @@ class HostPlan:
     :param run_id: the run that is gone on with; empty for a new one.
     :param does: what the plan is for, as its headline says it.
     :param costs: what is lost for good or leaves the live database, in sentences; asked for like a loss.
+    :param has_gap: the application does not answer for a while.
     :param goal: what the report says under ``to``; None = the target release.
     :param diagnosis: why this plan and no other; None where the operator chose it himself.
     """
@@ -202,6 +209,7 @@ class HostPlan:
     costs: tuple[str, ...] = ()
     goal: Mapping[str, Any] | None = None
     diagnosis: Diagnosis | None = None
+    has_gap: bool = True
 
     @property
     def losses(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from rollback_tasks.model.plan import Blocker, HostPlan, HostState, Step
 from rollback_tasks.model.release import Release
 from rollback_tasks.steps.merge_table import MergeTable
 from rollback_tasks.steps.push_ref import PushRef
+from rollback_tasks.steps.roll_containers import KeepServing
 from rollback_tasks.steps.undo import irreversible, undos
 
 
@@ -138,4 +139,5 @@ def plan(
         costs=lost,
         goal=dict(left) if isinstance(left, Mapping) else None,
         noop_reason="" if back or found else "that run left nothing to take back",
+        has_gap=not any(isinstance(step, KeepServing) for step in steps),
     )

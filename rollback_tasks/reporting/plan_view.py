@@ -53,7 +53,7 @@ def _host(host: HostPlan) -> Iterator[Line]:
         yield _labelled("blocked", blocker.brief, Tone.BAD)
         if blocker.hint:
             yield _labelled("", f"HINT: {blocker.hint}")
-    yield from _steps(host.steps)
+    yield from _steps(host)
 
 
 def _standing(host: HostPlan) -> Span:
@@ -64,14 +64,18 @@ def _standing(host: HostPlan) -> Span:
     return Span(f"to {host.does} in {count(len(host.steps), 'step')}", Tone.STRONG)
 
 
-def _steps(steps: tuple[Step, ...]) -> Iterator[Line]:
+def _steps(host: HostPlan) -> Iterator[Line]:
+    steps = host.steps
     digits = len(str(len(steps)))
     hang = 2 + digits + 2
     is_away = False
     for number, step in enumerate(steps, 1):
         if step.takes_service_away and not is_away:
             is_away = True
-            yield line("  ", Span("--- downtime starts: the application is stopped ---", Tone.WARN))
+            said = (
+                "downtime starts: the application is stopped" if host.has_gap else "no gap: others serve from here on"
+            )
+            yield line("  ", Span(f"--- {said} ---", Tone.WARN if host.has_gap else Tone.GOOD))
         yield line(f"  {number:>{digits}}. ", *_first(step.describe()), hang=hang)
         if step.compensation().says:
             yield line(" " * hang, _undo(step), hang=hang + 6)

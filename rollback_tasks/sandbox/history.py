@@ -62,6 +62,8 @@ _ROWS = (
     Release(tag="bad-code", parent="v6", heads=("0006",), subject="Names for events", behaviour=Behaviour.FAILING),
     Release(tag="crash", parent="v6", heads=("0006",), subject="Regions", behaviour=Behaviour.CRASHING),
     Release(tag="slow", parent="v6", heads=("0006",), subject="Warm up first", behaviour=Behaviour.SLOW),
+    Release(tag="proxy", parent="v6", heads=("0006",), subject="A proxy in front"),
+    Release(tag="proxy-next", parent="proxy", heads=("0006",), subject="Greetings"),
     Release(tag="never", parent="v6", heads=("0006",), subject="Wait for the cache", behaviour=Behaviour.NEVER_READY),
 )
 RELEASES = {row.tag: row for row in _ROWS}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from rollback_tasks.drivers import containers
+from rollback_tasks.drivers import answering, containers
+from rollback_tasks.drivers.answering import Wanted
 from rollback_tasks.model.plan import Action, Gate
 from rollback_tasks.model.project import Project
 from rollback_tasks.steps.base import BaseStep
@@ -13,7 +14,10 @@ from rollback_tasks.steps.base import BaseStep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwaitHealthy(BaseStep):
-    """Ask the health URL until it answers well and through the soak. Times in seconds."""
+    """Ask the health URL until it answers well and through the soak. Times in seconds.
+
+    :param wanted: service to image and number of containers; of two releases, this one is watched.
+    """
 
     kind: ClassVar[str] = "await_healthy"
     takes_service_away: ClassVar[bool] = True
@@ -22,6 +26,7 @@ class AwaitHealthy(BaseStep):
     timeout: float
     interval: float
     soak: float
+    wanted: Wanted = field(default_factory=dict)
 
     def describe(self) -> str:
         """The operator's sentence."""
@@ -29,7 +34,8 @@ class AwaitHealthy(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Ask."""
-        return (gate(self.project_, url=self.url, timeout=self.timeout, interval=self.interval, soak=self.soak),)
+        asked = gate(self.project_, url=self.url, timeout=self.timeout, interval=self.interval, soak=self.soak)
+        return (replace(asked, watch=answering.live(self.project_, self.wanted)) if self.wanted else asked,)
 
 
 def gate(project: Project, *, url: str, timeout: float, interval: float, soak: float) -> Gate:

@@ -40,6 +40,7 @@ from rollback_tasks.steps.recover_beside import DropRecovery, DumpRecovered, Rec
 from rollback_tasks.steps.rehearse_downgrade import RehearseDowngrade
 from rollback_tasks.steps.restore_beside import DropRestored, RestoreBeside, VerifyRestored
 from rollback_tasks.steps.resume_services import ResumeServices
+from rollback_tasks.steps.roll_containers import AwaitBeside, KeepServing, RemoveOthers, RetireOthers, StartBeside
 from rollback_tasks.steps.save_checkout import SaveCheckout
 from rollback_tasks.steps.save_evidence import SaveEvidence
 from rollback_tasks.steps.start_services import StartServices
@@ -47,6 +48,7 @@ from rollback_tasks.steps.stop_services import StopServices
 from rollback_tasks.steps.swap_database import NoteServed, SwapDatabase
 from rollback_tasks.steps.switch_images import SwitchImages
 from rollback_tasks.steps.take_base import TakeBase
+from rollback_tasks.steps.try_beside import TryBeside
 from rollback_tasks.steps.verify_backup import VerifyBackup
 from rollback_tasks.steps.verify_release import VerifyRelease
 
@@ -54,6 +56,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
     step.kind: step
     for step in (
         ArchiveWal,
+        AwaitBeside,
         AwaitHealthy,
         AwaitRunning,
         BackupDatabase,
@@ -68,7 +71,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
         DropScratch,
         DumpRecovered,
         DropPins,
-        DropScratch,
+        KeepServing,
         MakeReverts,
         MeetOthers,
         MergeTable,
@@ -84,16 +87,20 @@ KINDS: Mapping[str, type[BaseStep]] = {
         RecordRelease,
         RecoverBeside,
         RehearseDowngrade,
+        RemoveOthers,
         RestoreBeside,
         ResumeServices,
+        RetireOthers,
         SaveCheckout,
         SaveEvidence,
         StageTable,
+        StartBeside,
         StartServices,
         StopServices,
         SwapDatabase,
         SwitchImages,
         TakeBase,
+        TryBeside,
         VerifyBackup,
         VerifyRelease,
         VerifyRestored,

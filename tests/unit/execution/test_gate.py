@@ -45,6 +45,15 @@ def test_it_opens_when_the_application_is_healthy_and_stays_so(
     assert passes(*answers) == (first_good, opened)
 
 
+def test_who_answers_before_he_is_ready_never_passes_a_strict_gate() -> None:
+    strict = replace(GATE, is_strict=True)
+    assert passes(NONE, NONE, GOOD, gate=strict) == (2, 5)
+    early = "it answers before it is ready, which clients would get to see: HTTP 503 starting"
+    for answers in ([NONE, BAD, GOOD], [GOOD, BAD, GOOD]):
+        with pytest.raises(StepFailed, match=early):
+            passes(*answers, gate=strict)
+
+
 def test_without_a_soak_the_first_good_answer_opens_it() -> None:
     assert passes(BAD, GOOD, gate=replace(GATE, soak=0)) == (1, 1)
 

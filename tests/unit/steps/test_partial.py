@@ -8,8 +8,8 @@ import pytest
 
 from rollback_tasks.drivers.compose import Service
 from rollback_tasks.model.facts import GitFacts, HostFacts
-from rollback_tasks.model.plan import Compensation, HostPlan, HostState
-from rollback_tasks.planning import containers_only, images_only, mixed
+from rollback_tasks.model.plan import Compensation, Gate, HostPlan, HostState
+from rollback_tasks.planning import containers_only, images_only, mixed, rolling
 from rollback_tasks.planning.file_pictures import file_pictures, left_alone
 from rollback_tasks.planning.pictures import recorded_pictures
 from rollback_tasks.planning.target import current_release
@@ -63,6 +63,18 @@ def made_anew(facts: HostFacts) -> HostPlan:
     return containers_only.recreate(a_request(), PROJECT, some_settings(), facts, pictures, plan)
 
 
+def rolled_back(facts: HostFacts) -> HostPlan:
+    current = current_release(facts, PROJECT)
+    services = {**some_services(), "app": replace(some_services()["app"], listens=8000)}
+    pictures, problems = recorded_pictures(PROJECT, facts, current, a_release(2), services)
+    assert problems == ()
+    plan = HostPlan(host="prod1", current=current, target=a_release(2), verdict=code_only())
+    reached = mixed.mix(a_request(), current, "images of r2", {"app": image(2)})
+    return rolling.roll(
+        a_request(), PROJECT, some_settings(), facts, services, reached, pictures, plan, a_release(2).label
+    )
+
+
 DIRTY = replace(some_facts(3), git=GitFacts(commit=commit(3), branch="main", dirty=("a",)))
 OTHER_BUILD = {**some_services(), "app": Service(image="comic-pile", build={"context": ".", "target": "small"})}
 SCALED = replace(
@@ -78,6 +90,8 @@ PLANS = {
     "compose file back, to be built": files_back(some_facts(3), OTHER_BUILD),
     "compose file back, to be fetched": files_back(some_facts(3), {**some_services(), "app": Service(image="hub/x:1")}),
     "made anew": made_anew(some_facts(3)),
+    "exchanged without a gap": rolled_back(some_facts(3)),
+    "two containers exchanged without a gap": rolled_back(SCALED),
 }
 STEPS = {step.kind: step for made in PLANS.values() for step in made.steps}
 
@@ -187,3 +201,23 @@ def test_what_is_left_alone_although_it_differs_is_said() -> None:
         "services that differ and are left alone, being none of the application's: proxy",
     ]
     assert left_alone(PROJECT, some_services(), some_services()) == []
+
+
+def test_new_containers_prove_themselves_before_an_old_one_stops() -> None:
+    made = PLANS["two containers exchanged without a gap"]
+    said = [step.describe() for step in made.steps[2:10]]
+    assert said == [
+        "note the containers that serve, so that they can come back without a gap too",
+        "make comic-pile mean the target's image",
+        "try one container of the target's app that no client reaches, on the data as it is",
+        "start the target's containers of app beside those that serve",
+        "wait up to 60 s until each new container of app is healthy, and is asked by others",
+        "stop the containers that are left, one after the other, when each has finished what it was asked",
+        "wait up to 60 s until http://localhost:8000/health is healthy, and 3 s more",
+        "remove the stopped containers; their image and their logs are kept",
+    ]
+    assert [step.takes_service_away for step in made.steps] == [n >= 7 for n in range(len(made.steps))]
+    assert not made.has_gap
+    (trial,) = (step for step in made.steps if step.kind == "try_beside")
+    gates = [action for action in trial.forward() if isinstance(action, Gate)]
+    assert [gate.is_strict for gate in gates] == [True]

@@ -1,0 +1,1 @@
+GREETING = "what nobody asked for"
