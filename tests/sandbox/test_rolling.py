@@ -81,6 +81,7 @@ def there_and_back(stage: Stage, operator: Laptop, record: Callable[[str, object
     assert said["asked"] > 100
 
 
+@pytest.mark.long
 def test_not_one_answer_fails_there_and_back(
     plugin_host: Stage, operator: Laptop, record_property: Callable[[str, object], None]
 ) -> None:
