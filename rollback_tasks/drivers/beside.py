@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rollback_tasks.drivers import databases
 from rollback_tasks.drivers.databases import CREATE_LIKE, restored_name
-from rollback_tasks.drivers.postgres import COUNTS, FIND_DB, INSIDE, SCHEMA, sql
+from rollback_tasks.drivers.manifests import AS_VARIABLE
+from rollback_tasks.drivers.postgres import COUNTS, FIND_DB, INSIDE, SCHEMA
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
 
@@ -72,28 +73,41 @@ select ({SCHEMA})::jsonb <> :'schema'::jsonb as is_other, ({SCHEMA}) as have \\g
 \\endif
 """
 
-_VERIFY = """\
-place=$1
-shift
-counts=$(sed -n 's/^"counts": //p' "$place.manifest.json")
+# The counts of thousands of tables are longer than a word of a command may be.
+_VERIFY = (
+    FIND_DB
+    + "user=$3 new=$4 run=$5 place=$6 body=$7\n"
+    + AS_VARIABLE
+    + INSIDE
+    + """\
+counts=$(counts_of "$place")
 schema=$(sed -n 's/^"schema": \\(.*\\),$/\\1/p' "$place.manifest.json")
 [ -n "$counts" ] && [ -n "$schema" ] || { echo "the manifest of $place holds no counts, or no schema" >&2; exit 1; }
-exec "$@" -v counts="$counts" -v schema="$schema"
+printf '%s\\n%s' "$counts" "$body" |
+  inside psql -XqAt -v ON_ERROR_STOP=1 -v schema="$schema" -U "$user" -d "$new" -f -
 """
+)
 
 
-def verify(project: Project, *, source: str, run_id: str) -> Command:
+def verify(project: Project, *, source: str, run_id: str, database: str | None = None) -> Command:
     """Return the check that the restored database holds exactly the rows and the alembic heads that the manifest of
-    ``source`` says."""
-    inner = sql(
-        project,
+    ``source`` says.
+
+    :param database: to compare instead of the restored one.
+    """
+    return script(
+        _VERIFY,
+        project.database_site.project,
+        project.database_site.service,
+        project.database_user,
+        restored_name(project.database, run_id) if database is None else database,
+        run_id,
+        source,
         _COMPARE,
         effect=Effect.READ,
-        database=restored_name(project.database, run_id),
-        application=f"rollback-{run_id}",
         timeout=1800,
+        place=project.database_site.place,
     )
-    return script(_VERIFY, source, *inner.argv, effect=Effect.READ, timeout=1800, place=inner.place)
 
 
 def drop(project: Project, run_id: str) -> Command:

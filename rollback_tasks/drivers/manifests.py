@@ -22,6 +22,13 @@ for file in "$1"/*.manifest.json; do
 done
 """
 
+# Functions for scripts: what psql reads at the beginning of its script so that a variable has the one line on standard
+# input as its value, and the same for the counts of the manifest $1. They may be longer than a word of a command.
+AS_VARIABLE = """\
+as_variable() { sed -e 's/[\\]/&&/g' -e "s/'/&&/g" -e "s/^/\\\\\\\\set $1 '/" -e "s/\\$/'/"; }
+counts_of() { sed -n 's/^"counts": //p' "$1.manifest.json" | as_variable counts; }
+"""
+
 
 def manifests(project: Project) -> Command:
     """Return the command that prints every manifest of the backup folder, one after the other, each with its name and

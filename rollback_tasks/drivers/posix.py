@@ -30,12 +30,13 @@ say in_builds "$(grep -qxE "$ours" "$1/.dockerignore" 2>/dev/null || echo yes)"
 free() {
   place=$2
   while [ ! -e "$place" ] && [ "$place" != / ]; do place=$(dirname -- "$place"); done
-  say "$1" "$(df -Pk -- "$place" 2>/dev/null | awk 'NR==2 {print $4}')"
+  say "$1_kib" "$(df -Pk -- "$place" 2>/dev/null | awk 'NR==2 {print $4}')"
+  say "$1_disk" "$(stat -c %d -- "$place" 2>/dev/null)"
 }
-free backup_kib "$2"
+free backup "$2"
 about=$(docker info --format '{{.ID}} {{.DockerRootDir}}' 2>/dev/null)
 say engine "${about%% *}"
-free docker_kib "${about#* }"
+free docker "${about#* }"
 shift 3
 named=$(sed -n 's/^name:[[:space:]]*//p' "$@" </dev/null 2>/dev/null | tail -n 1)
 case $named in *'$'*) ;; *) say file_project "${named%% #*}" ;; esac
@@ -44,14 +45,17 @@ case $named in *'$'*) ;; *) say file_project "${named%% #*}" ;; esac
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """Answer of ``survey``. Sizes in bytes; ``problem`` says what a rollback would miss; ``env_project`` is the
-    compose project that ``.env`` names, or else the compose files; ``engine`` is the Docker engine's own id;
-    ``is_in_builds``: a ``.dockerignore`` in the folder does not keep the tool's own files out of an image."""
+    """Answer of ``survey``. Sizes in bytes, and two disks that are called alike are one; ``problem`` says what a
+    rollback would miss; ``env_project`` is the compose project that ``.env`` names, or else the compose files;
+    ``engine`` is the Docker engine's own id; ``is_in_builds``: a ``.dockerignore`` in the folder does not keep the
+    tool's own files out of an image."""
 
     tools: Tools
     now: float
     backup_free_bytes: int
     docker_free_bytes: int
+    backup_disk: str = ""
+    docker_disk: str = ""
     engine: str = ""
     env_project: str = ""
     problem: str = ""
@@ -92,6 +96,8 @@ def read_survey(text: str) -> Survey:
         now=float(said["now"]),
         backup_free_bytes=_kib(said.get("backup_kib", "")),
         docker_free_bytes=_kib(said.get("docker_kib", "")),
+        backup_disk=said.get("backup_disk", ""),
+        docker_disk=said.get("docker_disk", ""),
         engine=said.get("engine", ""),
         env_project=(said.get("env_project") or said.get("file_project", "")).strip().strip("'\""),
         problem=_missing(said, tools),

@@ -136,8 +136,11 @@ select json_build_object(
 _FREE = (
     FIND_DB
     + """\
-docker exec "$db" sh -c 'df -Pk -- "${PGDATA:-/var/lib/postgresql/data}" 2>/dev/null || df -Pk /' |
-  awk 'NR==2 {print $4}'
+docker exec "$db" sh -c '
+  at=${PGDATA:-/var/lib/postgresql/data}
+  [ -d "$at" ] || at=/
+  df -Pk -- "$at" | awk "NR==2 {print \\$4}"
+  stat -c %d -- "$at" 2>/dev/null'
 """
 )
 
@@ -148,23 +151,25 @@ def facts(project: Project) -> Command:
 
 
 def free_space(project: Project) -> Command:
-    """Return the command that prints the KiB free where the data directory lies."""
+    """Return the command that prints the KiB free where the data directory lies, and the name of that disk."""
     at = project.database_site
     every = frozenset(range(124))
     return script(_FREE, at.project, at.service, effect=Effect.READ, timeout=60, ok_codes=every, place=at.place)
 
 
-def read_facts(text: str, free_kib: str, container: str) -> DatabaseFacts:
+def read_facts(text: str, room: str, container: str) -> DatabaseFacts:
     """Given the answers of ``facts`` and ``free_space``, return the database's facts. Raise MalformedAnswer."""
     try:
         said = json.loads(text)
+        free_kib, disk, *_ = *room.split(), "", ""
         return DatabaseFacts(
             container=container,
             version=int(said["version"]),
             system_identifier=str(said["system"]),
             size_bytes=int(said["size"]),
             schema=tuple(said["schema"]),
-            free_bytes=int(free_kib.strip() or 0) * 1024,
+            free_bytes=int(free_kib or 0) * 1024,
+            disk=disk,
             sessions=tuple(
                 Session(
                     pid=int(row["pid"]),

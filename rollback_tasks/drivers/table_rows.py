@@ -8,6 +8,7 @@ What a run needs for that, and for its way back, lies in a schema of its own in 
 from __future__ import annotations
 
 from rollback_tasks.drivers.databases import END_OWN, restored_name
+from rollback_tasks.drivers.manifests import AS_VARIABLE
 from rollback_tasks.drivers.postgres import AWAIT_DB, FIND_DB, INSIDE, sql
 from rollback_tasks.drivers.table_functions import FUNCTIONS
 from rollback_tasks.drivers.table_sql import DESCRIBE, DISCARD, KEPT, MERGE, STAGE, STAGED, UNDO
@@ -38,15 +39,16 @@ _STAGE = (
     FIND_DB
     + "user=$3 live=$4 new=$5 table=$6 schema=$7 run=$8 describe=$9 stage=${10} staged=${11} source=${12}\n"
     + _ASK
+    + AS_VARIABLE
     + """\
 columns=$(printf '%s' "$describe" | ask "$new" -f -) || exit 1
-said=$(printf '%s' "$stage" | ask "$live" -v columns="$columns" -f -) || exit 1
+said=$({ printf '%s\\n' "$columns" | as_variable columns; printf '%s' "$stage"; } | ask "$live" -f -) || exit 1
 from=$(printf '%s\\n' "$said" | sed -n 1p) list=$(printf '%s\\n' "$said" | sed -n 2p)
 printf 'copy (select %s from %s) to stdout;\\n' "$list" "$from" | ask "$new" -f - |
   ask "$live" -c "copy \\"$schema\\".stage from stdin" || exit 1
-counts=$(sed -n 's/^"counts": //p' "$source.manifest.json")
+counts=$(counts_of "$source")
 [ -n "$counts" ] || { echo "the manifest of $source holds no counts" >&2; exit 1; }
-printf '%s' "$staged" | ask "$live" -v counts="$counts" -f -
+printf '%s\\n%s' "$counts" "$staged" | ask "$live" -f -
 """
 )
 

@@ -111,6 +111,8 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         compose_problem=compose_problem,
         backup_free_bytes=found.backup_free_bytes,
         docker_free_bytes=found.docker_free_bytes,
+        backup_disk=found.backup_disk,
+        docker_disk=found.docker_disk,
         is_healthy=answer.is_ok,
         health_detail=describe(answer),
         lock=owner,

@@ -14,8 +14,9 @@ from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.model.recovery import ArchiveFacts
 from rollback_tasks.model.request import RollbackRequest
-from rollback_tasks.planning import target
+from rollback_tasks.planning import rooms, target
 from rollback_tasks.planning.parts import Share
+from rollback_tasks.planning.rooms import Need
 from rollback_tasks.planning.window import archiving_problem
 from rollback_tasks.steps.archive_wal import ArchiveWal
 from rollback_tasks.steps.take_base import TakeBase
@@ -81,7 +82,27 @@ def _blockers(session: Session, facts: ArchiveFacts) -> Iterator[Blocker]:
         )
     if facts.tablespaces:
         yield Blocker(f"the cluster has {facts.tablespaces} tablespaces of its own; a single archive cannot hold them")
-    if session.facts.backup_free_bytes < size * _ARCHIVE_SHARE:
-        yield Blocker(f"no room for the base backup in {session.project.backup_folder}")
-    if session.facts.docker_free_bytes and session.facts.docker_free_bytes < size * _CHECK_SHARE:
-        yield Blocker("no room to unpack the base backup where Docker keeps its data: it could not be checked")
+    yield from rooms.short(_needs(session, size))
+
+
+def _needs(session: Session, size: int) -> Iterator[Need]:
+    """Yield the room for the archive, and for what is unpacked to be checked."""
+    facts = session.facts
+    yield Need(
+        what="the base backup",
+        where=f"in {session.project.backup_folder}",
+        disk=facts.backup_disk,
+        free_bytes=facts.backup_free_bytes,
+        needed_bytes=round(size * _ARCHIVE_SHARE),
+        stays=True,
+        hint=f"free some, or set backups.remote_dir of {facts.host} to a larger disk.",
+    )
+    if facts.docker_free_bytes:
+        yield Need(
+            what="its check, which unpacks it",
+            where="where Docker keeps its data",
+            disk=facts.docker_disk,
+            free_bytes=facts.docker_free_bytes,
+            needed_bytes=round(size * _CHECK_SHARE),
+            hint="free some on the disk of Docker's data, then try again.",
+        )

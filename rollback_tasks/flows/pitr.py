@@ -66,10 +66,8 @@ def plan_session(
     if choice.base is None:
         return replace(plan, blockers=choice.blockers, warnings=notes)
     seen = look(session, world, None)
-    blockers = [
-        *restoring.possible(facts, project, 0, seen),
-        *recovery_sequence.room(facts, choice.base),
-    ]
+    also = recovery_sequence.room(facts, choice.base)
+    blockers = restoring.possible(facts, project, 0, seen, dumps=2, also=also)
     source = recovery_sequence.source(project, request.run_id, facts)
     steps = restore_sequence.restoring(
         project=project,

@@ -97,7 +97,13 @@ def look_again(config: HostConfig, host: Host, world: World, *, to: str | None =
         backups = posixpath.join(base, there.backups.remote_dir)
         archive = there.backups.wal_archive
         seen = first_look(world.read_only(host.at(there.name)), base, backups, there.compose_files)
-        found = replace(found, backup_free_bytes=seen.backup_free_bytes)
+        found = replace(
+            found,
+            backup_free_bytes=seen.backup_free_bytes,
+            docker_free_bytes=seen.docker_free_bytes,
+            backup_disk=seen.backup_disk,
+            docker_disk=seen.docker_disk,
+        )
         near = posixpath.dirname(posixpath.join(base, there.compose_files[0]))
         name = there.compose_project or default_project_name(near, seen.env_project)
         site = Site(place=there.name, project=name, service=there.db_service, folder=base)

@@ -107,7 +107,7 @@ class DatabaseFacts:
     :param system_identifier: identity of the cluster; equal on two hosts = one shared database.
     :param size_bytes: of this database.
     :param schema: sorted rows of ``alembic_version``; empty where the table is missing or empty.
-    :param free_bytes: free where the data directory lies.
+    :param free_bytes: free where the data directory lies; ``disk``: its name.
     :param counts: exact rows of every table, by ``schema.table`` (``public.`` left out).
     :param prepared: names of prepared transactions (they block a rename).
     :param subscriptions: names of enabled subscriptions (their workers write, and come back when they are ended).
@@ -125,6 +125,7 @@ class DatabaseFacts:
     is_superuser: bool = True
     databases: tuple[str, ...] = ()
     subscriptions: tuple[str, ...] = ()
+    disk: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +148,8 @@ class HostFacts:
     :param database: None where it cannot be reached; ``database_problem`` then says why.
     :param images: image ids and pin tags that are on the host, tag to id.
     :param compose_images: service to the image reference that the current compose file starts.
-    :param backup_free_bytes: free where backups are written.
+    :param backup_free_bytes: free where backups are written; ``docker_free_bytes`` where Docker keeps its data on the
+        host that serves the database, 0 where that is not known. Two disks that are called alike are one.
     :param is_healthy: what the health URL says now.
     :param unfinished: run ids whose journal has no end.
     :param clock_skew: seconds that the host's clock is ahead of the laptop's.
@@ -169,6 +171,8 @@ class HostFacts:
     compose_problem: str = ""
     backup_free_bytes: int = 0
     docker_free_bytes: int = 0
+    backup_disk: str = ""
+    docker_disk: str = ""
     is_healthy: bool = False
     health_detail: str = ""
     lock: LockOwner | None = None

@@ -10,6 +10,8 @@ from rollback_tasks.model.plan import Blocker
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import BackupLevel
 from rollback_tasks.model.verdict import Loss, Verdict, VerdictKind
+from rollback_tasks.planning import rooms
+from rollback_tasks.planning.rooms import Need
 
 # A custom-format dump of text rows is a seventh to a third of the database; indexes are not in it.
 _DUMP_SHARE = 0.35
@@ -56,34 +58,45 @@ def blockers(
         )
 
 
-def room(facts: HostFacts, project: Project, *, copies: int, least: int = 0) -> Iterator[Blocker]:
-    """Yield a blocker where the dump, or the copies of the database, cannot fit.
+def room(
+    facts: HostFacts, project: Project, *, copies: int, least: int = 0, dumps: int = 1, also: tuple[Need, ...] = ()
+) -> Iterator[Blocker]:
+    """Yield a blocker where the dumps, or the copies of the database, cannot fit.
 
     :param copies: that stand beside the live database at the same time.
     :param least: bytes that one of them takes at least.
+    :param also: what else needs room.
     """
     assert facts.database is not None
     size = facts.database.size_bytes
     last = next((backup.size_bytes for backup in facts.backups), None)
     dump = round(last * 1.5 if last else size * _DUMP_SHARE)
-    if facts.backup_free_bytes < dump:
-        yield Blocker(
-            f"no room for the backup: {_size(facts.backup_free_bytes)} free in {project.backup_folder}, "
-            f"about {_size(dump)} needed",
-            f"free some, or set backups.remote_dir of {facts.host} to a larger disk.",
-        )
-    yield from room_beside(facts.database, copies=copies, least=least)
+    backup = Need(
+        what="the backup" if dumps == 1 else f"{dumps} backups",
+        where=f"in {project.backup_folder}",
+        disk=facts.backup_disk,
+        free_bytes=facts.backup_free_bytes,
+        needed_bytes=dump * dumps,
+        stays=True,
+        hint=f"free some, or set backups.remote_dir of {facts.host} to a larger disk.",
+    )
+    yield from rooms.short((backup, _beside(facts.database, copies=copies, least=least), *also))
 
 
 def room_beside(database: DatabaseFacts, *, copies: int, least: int = 0) -> Iterator[Blocker]:
     """Yield a blocker where copies do not fit where the database lies. Parameters as of ``room``."""
-    needed = round(max(database.size_bytes, least) * _RESTORE_SHARE * copies)
-    if database.free_bytes < needed:
-        yield Blocker(
-            f"no room for the scratch copies of the database: {_size(database.free_bytes)} free where it lies, "
-            f"about {_size(needed)} needed",
-            "free some on the disk of the database's volume, then plan again.",
-        )
+    yield from rooms.short((_beside(database, copies=copies, least=least),))
+
+
+def _beside(database: DatabaseFacts, *, copies: int, least: int) -> Need:
+    return Need(
+        what="the scratch copies of the database",
+        where="where it lies",
+        disk=database.disk,
+        free_bytes=database.free_bytes,
+        needed_bytes=round(max(database.size_bytes, least) * _RESTORE_SHARE * copies),
+        hint="free some on the disk of the database's volume, then plan again.",
+    )
 
 
 def _restore_hint(facts: HostFacts) -> str:
@@ -147,13 +160,3 @@ def strangers(facts: HostFacts, project: Project, what: str) -> Iterator[str]:
             f"session {session.pid} of {session.user} ({session.application or 'unnamed'}, "
             f"{session.address or 'local'}) is none of the application's; it is ended for {what}"
         )
-
-
-def _size(count: int) -> str:
-    """Return bytes as people read them."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    raise AssertionError("unreachable")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from rollback_tasks.model.facts import HostFacts
-from rollback_tasks.model.plan import Blocker, Step
+from rollback_tasks.model.plan import Step
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.recovery import BaseBackup, Cluster, Target
 from rollback_tasks.model.release import Release
 from rollback_tasks.planning.parts import Settings
 from rollback_tasks.planning.restore_sequence import Source
+from rollback_tasks.planning.rooms import Need
 from rollback_tasks.planning.window import Choice
 from rollback_tasks.steps.archive_wal import ArchiveWal
 from rollback_tasks.steps.pull_backup import PullBackup
@@ -76,13 +75,18 @@ def recovering(
     return tuple(steps)
 
 
-def room(facts: HostFacts, base: BaseBackup) -> Iterator[Blocker]:
-    """Yield a blocker where the recovery beside has no room."""
-    needed = base.unpacked_bytes * _ROOM
-    free = facts.database.free_bytes if facts.database else 0
-    if free < needed:
-        yield Blocker(
-            f"no room to recover beside the live database: {free // 1_000_000} MB free where Docker's volumes lie, "
-            f"about {needed / 1_000_000:.0f} MB needed",
-            f"free some on {facts.host}, then plan again.",
-        )
+def room(facts: HostFacts, base: BaseBackup) -> tuple[Need, ...]:
+    """Return the room that the recovery beside takes until its dump is made: its volume lies where Docker keeps its
+    data, wherever the live database lies."""
+    if not facts.docker_free_bytes:
+        return ()
+    return (
+        Need(
+            what="the recovery beside the live database",
+            where="where Docker keeps its volumes",
+            disk=facts.docker_disk,
+            free_bytes=facts.docker_free_bytes,
+            needed_bytes=round(base.unpacked_bytes * _ROOM),
+            hint="free some on the disk of Docker's data, then plan again.",
+        ),
+    )

@@ -16,6 +16,7 @@ from rollback_tasks.model.plan import Blocker
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Backup, BackupLevel, Release, ReleaseStatus
 from rollback_tasks.planning import guards
+from rollback_tasks.planning.rooms import Need
 
 # Tables that hold nothing of the application: what earlier runs kept, and alembic's own.
 _OWN = re.compile(r"alembic_version\Z|rollback_\d{8}T\d{6}Z-")
@@ -105,10 +106,19 @@ def usable(facts: HostFacts, project: Project, backup: Backup, found: RestoreFac
         )
 
 
-def possible(facts: HostFacts, project: Project, backup_size: int, found: RestoreFacts) -> Iterator[Blocker]:
+def possible(
+    facts: HostFacts,
+    project: Project,
+    backup_size: int,
+    found: RestoreFacts,
+    *,
+    dumps: int = 1,
+    also: tuple[Need, ...] = (),
+) -> Iterator[Blocker]:
     """Yield every reason why the live database cannot be put aside, whatever is to take its place.
 
     :param backup_size: bytes of the dump.
+    :param dumps: that are made; ``also``: what else needs room.
     """
     database = facts.database
     if database is None:
@@ -117,7 +127,7 @@ def possible(facts: HostFacts, project: Project, backup_size: int, found: Restor
             f"start it (`docker start` its container on {facts.host}), then plan again.",
         )
         return
-    yield from room(facts, project, backup_size, found)
+    yield from room(facts, project, backup_size, found, dumps=dumps, also=also)
     if database.prepared:
         yield Blocker(
             f"prepared transactions hold the database: {', '.join(database.prepared)}",
@@ -142,9 +152,17 @@ def possible(facts: HostFacts, project: Project, backup_size: int, found: Restor
         )
 
 
-def room(facts: HostFacts, project: Project, backup_size: int, found: RestoreFacts) -> Iterator[Blocker]:
-    """Yield every reason why a backup cannot be restored beside the live database."""
-    yield from guards.room(facts, project, copies=1, least=backup_size * _UNPACKED)
+def room(
+    facts: HostFacts,
+    project: Project,
+    backup_size: int,
+    found: RestoreFacts,
+    *,
+    dumps: int = 1,
+    also: tuple[Need, ...] = (),
+) -> Iterator[Blocker]:
+    """Yield every reason why a backup cannot be restored beside the live database. Parameters as of ``possible``."""
+    yield from guards.room(facts, project, copies=1, least=backup_size * _UNPACKED, dumps=dumps, also=also)
     if not found.obstacles.may_create:
         yield Blocker(
             f"role {project.database_user} may not make databases",

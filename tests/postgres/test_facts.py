@@ -42,10 +42,12 @@ def test_a_database_describes_itself(any_site: Site) -> None:
         size_bytes=found.size_bytes,
         schema=(),
         free_bytes=found.free_bytes,
+        disk=found.disk,
         databases=tuple(sorted(any_site.ask("select json_agg(datname) from pg_database"))),
     )
     assert found.size_bytes > 1_000_000
     assert found.free_bytes > 1_000_000
+    assert found.disk.isdigit()
 
 
 @pytest.mark.parametrize("heads", [(), ("a1",), ("b2", "a1"), ("it's", 'quo"te')])

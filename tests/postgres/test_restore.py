@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_tasks.drivers import backup, beside, databases, swap
+from rollback_tasks.drivers import backup, beside, databases, scratch, swap, table_rows
 from rollback_tasks.errors import CommandFailed
 from tests.builders import RUN, commit
 from tests.postgres.conftest import Site
@@ -60,7 +60,7 @@ def source(site: Site, name: str = "good") -> str:
 
 
 def dump(site: Site, name: str = "good") -> str:
-    site.run(backup.dump(site.project, name=name, run_id=RUN, commit=commit(3), timeout=60))
+    site.run(backup.dump(site.project, name=name, run_id=RUN, commit=commit(3), timeout=300))
     return source(site, name)
 
 
@@ -74,8 +74,8 @@ def fingerprint(site: Site) -> object:
     return json.loads(site.server.psql(site.project.database, FINGERPRINT))
 
 
-def restore(site: Site, place: str) -> None:
-    site.run(beside.restore(site.project, source=place, run_id=RUN, timeout=60))
+def restore(site: Site, place: str, *, timeout: float = 60) -> None:
+    site.run(beside.restore(site.project, source=place, run_id=RUN, timeout=timeout))
     site.run(beside.verify(site.project, source=place, run_id=RUN))
 
 
@@ -266,3 +266,28 @@ def test_two_swaps_at_once_swap_once(site: Site) -> None:
 def test_obstacles_are_seen_before_anything_begins(site: Site) -> None:
     found = swap.read_obstacles(site.run(swap.obstacles(site.project)).text)
     assert found == swap.Obstacles(slots=(), protected=(), may_create=True)
+
+
+@pytest.mark.long
+def test_thousands_of_tables_are_proven_compared_and_put_back(site: Site) -> None:
+    """Their counts are longer than a word of a command may be."""
+    site.lay(
+        "create table alembic_version (version_num text); insert into alembic_version values ('s3');\n"
+        "create table kept (id int primary key); insert into kept select generate_series(1, 9);\n"
+        """select format('create table %I ()', 'a table whose name is it''s own \\ ' || g)
+from generate_series(1, 5000) g
+\\gexec
+"""
+    )
+    run_folder(site)
+    place = dump(site)
+    assert len(json.dumps(json.loads(Path(f"{place}.manifest.json").read_text())["counts"])) > 200_000
+    site.run(scratch.prove(site.project, backup=Path(place).name, run_id=RUN, timeout=300))
+    restore(site, place, timeout=300)
+    site.run(beside.verify(site.project, source=place, run_id=RUN))
+    site.lay("delete from kept where id > 5")
+    site.run(table_rows.stage(site.project, table="kept", source=place, run_id=RUN, timeout=60))
+    site.lay("drop table kept", database=databases.restored_name(site.project.database, RUN))
+    with pytest.raises(CommandFailed) as caught:
+        site.run(beside.verify(site.project, source=place, run_id=RUN))
+    assert "kept has no rows, not 9" in caught.value.stderr

@@ -44,6 +44,8 @@ def test_the_facts_of_a_database_are_read() -> None:
 
 def test_room_that_nobody_could_tell_is_none() -> None:
     assert postgres.read_facts(json.dumps(SAID), "", "db1").free_bytes == 0
+    on_a_disk = postgres.read_facts(json.dumps(SAID), "5\n64769\n", "db1")
+    assert (on_a_disk.free_bytes, on_a_disk.disk) == (5 * 1024, "64769")
 
 
 @pytest.mark.parametrize("name", SAID)
