@@ -93,21 +93,34 @@ def verify(context: Context, options: Options, *, backup: tuple[str, ...] = (), 
 @rollback_task(
     "backup.prune",
     shape=Shape.FLEET,
-    help={"keep": "proven backups that stay (default: backups.keep of hosts.yaml)"},
+    help={
+        "keep": "proven backups that stay (default: backups.keep of hosts.yaml)",
+        "keep_bases": "base backups that stay, of those that can be rolled forward without a gap",
+        "keep_days": "days for which databases and rows that a run put aside stay in any case",
+    },
 )
-def prune(context: Context, options: Options, *, keep: int | None = None) -> RunReport:
+def prune(
+    context: Context, options: Options, *, keep: int | None = None, keep_bases: int = 2, keep_days: int = 7
+) -> RunReport:
     """Show backups that nobody needs; --yes removes
 
     Also what cut runs left behind. Only restored backups count. The newest of them stays, and what a recorded
-    release or a run may need.
+    release or a run may need. Base backups go with the log before the oldest one that stays; old databases that runs
+    put aside go once each has a backup of its own, copied here.
     """
     from rollback_tasks.cli.wiring import wire
-    from rollback_tasks.flows import backups
+    from rollback_tasks.flows import pruning
 
     if keep == 0:
         raise UsageError("--keep: should be 1 or more, got 0", hint="the newest proven backup stays in any case.")
+    if keep_bases < 1:
+        raise UsageError(f"--keep-bases: should be 1 or more, got {keep_bases}")
+    if keep_days < 0:
+        raise UsageError(f"--keep-days: should be 0 or more, got {keep_days}")
     wired = wire(options)
-    return backups.prune(wired.request(options), wired.configs, wired.world, keep=keep)
+    return pruning.prune(
+        wired.request(options), wired.configs, wired.world, keep=keep, keep_bases=keep_bases, keep_days=keep_days
+    )
 
 
 @rollback_task("backup.base", shape=Shape.FLEET)

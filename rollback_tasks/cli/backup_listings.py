@@ -20,14 +20,19 @@ _NOWHERE = Backups()
 def backups(found: Sequence[OfHost[Backups]]) -> Answer:
     """Return the backups of hosts, newest first, and what this machine has of them."""
     rows: list[tuple[object, ...]] = []
+    others: list[tuple[object, ...]] = []
     hosts = []
     for each in found:
         known = each.found or _NOWHERE
         here = {copy.name: copy for copy in known.here}
-        there = {backup.name for backup in known.there}
+        there = {backup.name for backup in (*known.there, *(backup for backup, _ in known.others))}
         alone = [copy for copy in known.here if copy.name not in there]
         rows += [_row(each.host, backup, _state(here.get(backup.name))) for backup in known.there]
         rows += [_row(each.host, copy, f"{_state(copy)}, not on the host") for copy in alone]
+        others += [
+            (each.host, backup.name, size(backup.size_bytes), backup.damage or backup.level.value, backup.taken_at, of)
+            for backup, of in known.others
+        ]
         hosts.append(
             {
                 "host": each.host,
@@ -35,6 +40,7 @@ def backups(found: Sequence[OfHost[Backups]]) -> Answer:
                     {**backup_fields(backup), "copy": _copy_fields(here.get(backup.name))} for backup in known.there
                 ],
                 "copies_alone": [_copy_fields(copy) for copy in alone],
+                "others": [{**backup_fields(backup), "of": of} for backup, of in known.others],
                 "base_backups": [_base_fields(base) for base in known.bases],
                 **error_fields(each.error),
             }
@@ -56,6 +62,8 @@ def backups(found: Sequence[OfHost[Backups]]) -> Answer:
         for base in (each.found or _NOWHERE).bases
     ]
     text = table(columns, rows)
+    if others:
+        text += "\n" + table(("host", "other backup", Column("size", is_number=True), "proven", "taken", "of"), others)
     if bases:
         apart = ("host", "base backup", Column("size", is_number=True), "reaches from", "first segment")
         text += "\n" + table(apart, bases)

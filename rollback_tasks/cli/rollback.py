@@ -14,6 +14,7 @@ from rollback_tasks.errors import UsageError
 from rollback_tasks.model.outcome import RunReport
 
 _SKIP_PROOF = "what is live is too broken for its backup to be proven by a restore: the dump is read back only"
+_FOREIGN = "the backup of another deployment, or of a database that a run put aside, is meant"
 _HELP = {
     "to": "release to go back to: id in the ledger, tag, commit or image id (default: the last good one)",
     "accept_data_loss": "tables or table.columns that may be lost, as the plan names them; may be given again",
@@ -86,6 +87,7 @@ def database(
         "with_release": "take code, images and compose file back to this release in the same downtime",
         "accept_data_loss": "tables whose newer rows may leave the live database, as the plan names them",
         "skip_proof": _SKIP_PROOF,
+        "foreign": _FOREIGN,
     },
 )
 def restore(
@@ -96,6 +98,7 @@ def restore(
     with_release: str | None = None,
     accept_data_loss: tuple[str, ...] = (),
     skip_proof: bool = False,
+    foreign: bool = False,
 ) -> RunReport:
     """Restore the database from a backup
 
@@ -109,7 +112,15 @@ def restore(
         raise UsageError("--backup is needed: which one is restored", hint="`inv backup.list --host NAME` shows them.")
     wired = wire(options)
     request = wired.request(options, accepted=accept_data_loss)
-    return flow.restore(request, wired.configs, wired.world, backup=backup, release=with_release, proves=not skip_proof)
+    return flow.restore(
+        request,
+        wired.configs,
+        wired.world,
+        backup=backup,
+        release=with_release,
+        proves=not skip_proof,
+        is_foreign_meant=foreign,
+    )
 
 
 @rollback_task(
@@ -122,6 +133,7 @@ def restore(
         "delete": "rows that the backup does not have are deleted, unless others refer to them (default: they stay)",
         "without_triggers": "the table's own triggers do not fire",
         "skip_proof": _SKIP_PROOF,
+        "foreign": _FOREIGN,
     },
 )
 def table(
@@ -134,6 +146,7 @@ def table(
     delete: bool = False,
     without_triggers: bool = False,
     skip_proof: bool = False,
+    foreign: bool = False,
 ) -> RunReport:
     """Put one table's rows back from a backup
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
@@ -16,8 +16,8 @@ here=$(cd -P -- "$1" 2>/dev/null && pwd -P) || exit 0
 open=$(ls -l /proc/[0-9]*/fd 2>/dev/null | sed -n 's/^.* -> //p')
 nl='
 '
-for path in "$here"/*; do
-  name=${path##*/}
+for path in "$here"/* "$here"/base/*; do
+  name=${path#"$here"/}
   case $name in *"$nl"*) continue ;; esac
   [ -f "$path" ] && [ ! -L "$path" ] || continue
   if printf '%s\\n' "$open" | grep -qxF -- "$path"; then is=open; else is=idle; fi
@@ -28,6 +28,12 @@ for run in "$2"/*/; do
   run=${run%/}
   printf 'run %s %s\\n' "${run##*/}" \\
     "$(grep -oE '"(task|name|backup)": "[^"]*"' "$run/plan.json" | sed 's/^"[a-z]*": //' | tr '\\n' ',')"
+done
+now=$(date +%s)
+for run in "$2"/*/; do
+  last=$(stat -c %Y -- "$run"* 2>/dev/null | sort -n | tail -n 1)
+  run=${run%/}
+  [ -z "$last" ] || printf 'idle %s %s\\n' "${run##*/}" "$((now - last))"
 done
 """
 
@@ -52,10 +58,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """Answer of ``survey``. Runs in the order of their time."""
+    """Answer of ``survey``. Runs in the order of their time; ``idle``: of every run, the seconds since it last did
+    something."""
 
     files: tuple[File, ...] = ()
     runs: tuple[Run, ...] = ()
+    idle: Mapping[str, float] = field(default_factory=dict)
 
 
 def survey(project: Project) -> Command:
@@ -67,18 +75,20 @@ def survey(project: Project) -> Command:
 
 def read_survey(text: str) -> Folder:
     """Given the answer of ``survey``, return it as values; lines of another form say nothing."""
-    files, runs = [], []
+    files, runs, idle = [], [], {}
     for line in text.splitlines():
         match line.split(" ", 3):
             case ["file", is_open, size, name] if size.isdigit():
                 files.append(File(name=name, size_bytes=int(size), is_open=is_open == "open"))
+            case ["idle", identity, seconds] if seconds.removeprefix("-").isdigit():
+                idle[identity] = float(seconds)
             case ["run", identity, *said]:
                 names = _words(" ".join(said))
                 if names:
                     runs.append(Run(id=identity, task=names[0], names=frozenset(names[1:])))
             case _:
                 pass
-    return Folder(files=tuple(files), runs=tuple(sorted(runs, key=lambda run: run.id)))
+    return Folder(files=tuple(files), runs=tuple(sorted(runs, key=lambda run: run.id)), idle=idle)
 
 
 def _words(text: str) -> list[str]:
@@ -89,7 +99,7 @@ def _words(text: str) -> list[str]:
 
 
 _OURS = re.compile(
-    r"(?P<name>\d{8}T\d{6}Z-[0-9a-f]{4}(?:-recovered)?)\.(?:dump|globals\.sql|manifest\.json|log|code)(\.partial)?\Z"
+    r"(?P<name>\d{8}T\d{6}Z-[0-9a-f]{4}(?:-recovered|-before|-left)?)\.(?:dump|globals\.sql|manifest\.json|log|code)(\.partial)?\Z"
 )
 
 
@@ -106,6 +116,25 @@ def leftovers(files: Iterable[File], whole: Iterable[str], *, prefix: str) -> tu
         match = _OURS.match(file.name.removeprefix(prefix)) if file.name.startswith(prefix) else None
         if match and not file.is_open and (match[2] or prefix + match["name"] not in known):
             found.append(file)
+    return tuple(found)
+
+
+_BASES = re.compile(
+    r"base/base-(?P<run>\d{8}T\d{6}Z-[0-9a-f]{4})\.(?:tar\.gz|base\.json|log|code)(?P<partial>\.partial)?\Z"
+)
+
+
+def base_leftovers(folder: Folder) -> tuple[File, ...]:
+    """Return what base backups that were cut left, of the runs that this host remembers and no live process owns:
+    others may use the same folder."""
+    known = {file.name for file in folder.files}
+    found = []
+    for file in folder.files:
+        match = _BASES.match(file.name)
+        if match and not file.is_open and match["run"] in folder.idle:
+            is_alone = f"base/base-{match['run']}.base.json" not in known
+            if match["partial"] or is_alone:
+                found.append(file)
     return tuple(found)
 
 

@@ -147,6 +147,71 @@ def has(project: Project, name: str) -> Command:
     return script(_HAS, f"{project.backup_folder}/base/{name}", effect=Effect.READ, timeout=3600, place=at.place)
 
 
+_PRUNE = """\
+folder=$1/base newest=$2
+shift 2
+[ -s "$folder/$newest.base.json" ] && [ -s "$folder/$newest.tar.gz" ] || {
+  echo "the newest base backup, $newest, is not there any more: nothing is removed" >&2
+  exit 1
+}
+for name in "$@"; do
+  [ "$name" != "$newest" ] || exit 1
+  rm -f -- "$folder/$name.base.json" && rm -f -- "$folder/$name.tar.gz" || exit 1
+done
+sync "$folder" 2>/dev/null || sync
+"""
+
+
+def prune(project: Project, *, names: tuple[str, ...], newest: str) -> Command:
+    """Return the command that removes base backups; one that is gone already is no failure.
+
+    :param newest: the newest whole one, without which nothing is removed.
+    """
+    at = project.database_site.place
+    return script(_PRUNE, project.backup_folder, newest, *names, effect=Effect.DESTROY, timeout=600, place=at)
+
+
+# Names of segments are compared without their timeline, as PostgreSQL's own tool does, which removes them.
+_PRUNE_WAL = (
+    FIND_DB
+    + """\
+archive=$3 folder=$4/base oldest=$5
+begins() { sed -n 's/^"start_wal": "\\([0-9A-F]*\\)",$/\\1/p' "$1" | cut -c 9-24; }
+wants=$(printf '%s' "$oldest" | cut -c 9-24) found=
+for manifest in "$folder"/*.base.json; do
+  [ -e "$manifest" ] || continue
+  its=$(begins "$manifest")
+  [ "$its" != "$wants" ] || found=yes
+  [ "$(printf '%s\\n%s\\n' "$its" "$wants" | LC_ALL=C sort | head -n 1)" = "$wants" ] || {
+    echo "$manifest needs older segments than $oldest: nothing is removed" >&2
+    exit 1
+  }
+done
+[ -n "$found" ] || { echo "no base backup begins at $oldest: nothing is removed" >&2; exit 1; }
+docker exec "$db" sh -c '
+  [ -f "$1/$2" ] || { echo "segment $2 is not in $1: nothing is removed" >&2; exit 1; }
+  exec pg_archivecleanup "$1" "$2"' prune "$archive" "$oldest"
+"""
+)
+
+
+def prune_wal(project: Project, *, oldest: str) -> Command:
+    """Return the command that removes the segments of the archive that are older than ``oldest``, with which the oldest
+    base backup begins; all from it on stay."""
+    at = project.database_site
+    return script(
+        _PRUNE_WAL,
+        at.project,
+        at.service,
+        project.wal_archive,
+        project.backup_folder,
+        oldest,
+        effect=Effect.DESTROY,
+        timeout=900,
+        place=at.place,
+    )
+
+
 def manifests(project: Project) -> Command:
     """Return the command that prints every manifest of base backups, one after the other."""
     return script(

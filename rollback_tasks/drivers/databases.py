@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rollback_tasks.drivers.postgres import sql
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect
@@ -124,6 +126,15 @@ def _named(database: str, role: str, run_id: str) -> str:
     """Return the name of a run's database in some role: at most 63 bytes."""
     tail = f"__{role}_{run_id}"
     return database.encode()[: 63 - len(tail)].decode("utf-8", "ignore") + tail
+
+
+_PUT_ASIDE = re.compile(r"__(?P<role>before|left)_(?P<run>\d{8}T\d{6}Z-[0-9a-f]{4})\Z")
+
+
+def put_aside_by(database: str, name: str) -> str:
+    """Return the run that put a database aside as ``name``; empty where that is no such name of this database."""
+    match = _PUT_ASIDE.search(name)
+    return match["run"] if match and _named(database, match["role"], match["run"]) == name else ""
 
 
 def restored_name(database: str, run_id: str) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 
+from rollback_tasks.drivers.databases import put_aside_by
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Backup, BackupLevel
 from rollback_tasks.shell import Command, Effect, script
@@ -70,6 +71,9 @@ def read_manifest(text: str, folder: str, *, size: int, database: str | None = N
             server_version=int(server["version"]),
             verified_at=str(said.get("verified_at") or ""),
             damage=damage,
+            host=str(said.get("host") or ""),
+            project=str(said.get("project") or ""),
+            system=str(server.get("system") or ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
@@ -85,7 +89,26 @@ def _damage(size: int, bytes_: int, of: str, database: str | None) -> str:
         return "the dump is missing"
     if size != bytes_:
         return f"the dump has {size} bytes, not {bytes_}"
-    return f"it is of database {of}" if database not in (None, of) else ""
+    if database is None or database == of or put_aside_by(database, of):
+        return ""
+    return f"it is of database {of}"
+
+
+def origin(backup: Backup, project: Project, *, host: str, system: str) -> str:
+    """Say what a backup is of, where that is not the live database of this deployment; empty where it is.
+
+    Hosts that share a database have backups of each other, and a cluster that was made anew has those of the one
+    before: either the cluster has to be the same, or host and project.
+
+    :param system: identity of the live cluster; empty where it is not known.
+    """
+    if run := put_aside_by(project.database, backup.database):
+        return f"database {backup.database}, which run {run} put aside"
+    if system and backup.system == system:
+        return ""
+    if backup.host in ("", host) and backup.project in ("", project.name):
+        return ""
+    return f"project {backup.project or 'unknown'} on host {backup.host or 'unknown'}"
 
 
 def _backups(texts: Iterable[str], folder: str, database: str | None) -> Iterable[Backup]:

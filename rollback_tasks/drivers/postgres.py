@@ -127,6 +127,12 @@ select json_build_object(
   'subscriptions', (select coalesce(json_agg(subname order by subname), '[]'::json) from pg_subscription
     where subenabled and subdbid = (select oid from pg_database where datname = current_database())),
   'databases', (select coalesce(json_agg(datname order by datname), '[]'::json) from pg_database),
+  'put_aside', (select coalesce(json_object_agg(datname, case when has_database_privilege(oid, 'connect') or
+      pg_has_role('pg_read_all_stats', 'member') then coalesce(pg_database_size(oid), 0) else -1 end), '{{}}'::json)
+    from pg_database where datname ~ '__(before|left)_[0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{4}}$'),
+  'schemas', (select coalesce(json_object_agg(nspname, (select coalesce(sum(pg_total_relation_size(c.oid)), 0)
+        from pg_class c where c.relnamespace = n.oid and c.relkind in ('r', 'p', 'm'))), '{{}}'::json)
+    from pg_namespace n where nspname ~ '^rollback_[0-9]{{8}}T[0-9]{{6}}Z-[0-9a-f]{{4}}$'),
   'sessions', (select coalesce(json_agg(json_build_object('pid', pid, 'user', usename, 'application', application_name,
       'address', coalesce(host(client_addr), ''), 'state', coalesce(state, '')) order by pid), '[]'::json)
     from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
@@ -184,8 +190,10 @@ def read_facts(text: str, room: str, container: str) -> DatabaseFacts:
             is_superuser=bool(said["superuser"]),
             databases=tuple(said["databases"]),
             subscriptions=tuple(said.get("subscriptions", ())),
+            put_aside={str(name): int(size) for name, size in said.get("put_aside", {}).items()},
+            kept_schemas={str(name): int(size) for name, size in said.get("schemas", {}).items()},
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise MalformedAnswer("the database described itself in an unknown form", details=text[:500]) from error
 
 

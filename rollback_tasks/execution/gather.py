@@ -95,6 +95,9 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
     found_containers = containers.read_containers(running.text)
     db = next((c for c in found_containers if c.service == project.db_service and c.is_running), None)
     facts_of_database, database_problem = _database(database, room, db.id if db else "")
+    known = manifests.read_manifests(dumps.text, project.backup_folder, database=project.database)
+    system = facts_of_database.system_identifier if facts_of_database else ""
+    of = [(backup, manifests.origin(backup, project, host=host.name, system=system)) for backup in known]
     answer = host.http_get(health_url, timeout=5)
     facts = HostFacts(
         host=host.name,
@@ -104,7 +107,8 @@ def gather(host: Host, project: Project, found: Survey, *, health_url: str, cloc
         database=facts_of_database,
         database_problem=database_problem,
         ledger=record.releases,
-        backups=manifests.read_manifests(dumps.text, project.backup_folder, database=project.database),
+        backups=tuple(backup for backup, other in of if not other),
+        others=tuple((backup, other) for backup, other in of if other),
         bases=base_backup.read_manifests(bases.text, project.backup_folder),
         images=images.read_listing(pictures.text),
         compose_images={name: service.image for name, service in services.items()},

@@ -1,4 +1,4 @@
-"""``backup.*`` on hosts: make backups, prove them again, bring them back, and let old ones go."""
+"""``backup.*`` on hosts: make backups, prove them again, and bring them back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from rollback_tasks.model.release import Backup, BackupLevel
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import backups, target
 from rollback_tasks.planning.parts import Share
-from rollback_tasks.planning.pruning import Laptop, pruning
 
 
 def create(request: RollbackRequest, configs: Sequence[HostConfig], world: World) -> RunReport:
@@ -29,7 +28,7 @@ def create(request: RollbackRequest, configs: Sequence[HostConfig], world: World
 
     def plan(session: Session, request: RollbackRequest, _world: World, share: Share | None) -> HostPlan:
         if share is not None and not share.leads:
-            return _shared(session, share)
+            return shared(session, share)
         current = target.current_release(session.facts, session.project)
         services = session.gathered.services
         return backups.creation(request.run_id, session.project, session.settings, session.facts, current, services)
@@ -53,7 +52,7 @@ def verify(
 
     def plan(session: Session, request: RollbackRequest, _world: World, share: Share | None) -> HostPlan:
         if share is not None and not share.leads:
-            return _shared(session, share)
+            return shared(session, share)
         chosen = named(session.facts.backups, names, session.config.name)
         current = target.current_release(session.facts, session.project)
         return backups.verification(request.run_id, session.project, session.facts, current, chosen, is_quick=is_quick)
@@ -74,7 +73,7 @@ def _judged(
         told = {copy.name: _copy_problem(copy, session, world) for copy in here}
     except RollbackError as error:
         return replace(report, outcome=Outcome.PROBLEMS, error=f"what was found is not known: {error.brief}")
-    known = {backup.name for backup in session.facts.backups}
+    known = {backup.name for backup in (*session.facts.backups, *(backup for backup, _ in session.facts.others))}
     torn = [file.name for file in files if file.name.endswith(MANIFEST) and file.name[: -len(MANIFEST)] not in known]
     problems = [f"{each.name}: {each.problem}" for each in found if each.problem]
     problems += [f"{name} cannot be read" for name in torn if not names]
@@ -131,7 +130,7 @@ def push(request: RollbackRequest, configs: Sequence[HostConfig], world: World, 
 
     def plan(session: Session, _request: RollbackRequest, world: World, share: Share | None) -> HostPlan:
         if share is not None and not share.leads:
-            return _shared(session, share)
+            return shared(session, share)
         folder = session.settings.local_backups
         copy = next((copy for copy in copies(session, world) if copy.name == name), None)
         if copy is None:
@@ -156,42 +155,7 @@ def push(request: RollbackRequest, configs: Sequence[HostConfig], world: World, 
     return run(request, configs, world, Procedure(plan=plan, asks="Copy a backup to"))
 
 
-def prune(
-    request: RollbackRequest, configs: Sequence[HostConfig], world: World, *, keep: int | None = None
-) -> RunReport:
-    """Remove the backups that nobody needs, and what cut runs left; without ``--yes`` show them. Raises as ``run``.
-
-    :param keep: proven backups that stay; None = as the inventory says.
-    """
-
-    def plan(session: Session, _request: RollbackRequest, world: World, share: Share | None) -> HostPlan:
-        if share is not None and not share.leads:
-            return _shared(session, share)
-        host = world.read_only(session.host)
-        local = session.settings.local_backups
-        names = world.laptop.names(local)
-        return pruning(
-            session.project,
-            session.facts,
-            target.current_release(session.facts, session.project),
-            backup_folder.read_survey(host.run(backup_folder.survey(session.project)).text),
-            Laptop(
-                folder=local,
-                copies=copies(session, world),
-                sizes={file: world.laptop.size(f"{local}/{file}") or 0 for file in names},
-            ),
-            keep=session.config.backups.keep if keep is None else keep,
-        )
-
-    request = replace(request, is_dry_run=request.is_dry_run or not request.is_confirmed)
-    report = run(request, configs, world, Procedure(plan=plan, asks="Remove backups of"))
-    if report.outcome is Outcome.PLANNED and report.next is None:
-        hosts = ",".join(host.host for host in report.hosts if host.outcome is Outcome.PLANNED)
-        return replace(report, next=f"`inv backup.prune --host {hosts} --yes` does it.")
-    return report
-
-
-def _shared(session: Session, share: Share) -> HostPlan:
+def shared(session: Session, share: Share) -> HostPlan:
     """Return the plan of a host whose database another host of the run takes care of."""
     return HostPlan(
         host=session.config.name,

@@ -22,9 +22,11 @@ MANIFEST = ".manifest.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backups:
-    """The backups of one host, newest first: there, and copied to this laptop; base backups stand apart."""
+    """The backups of one host, newest first: there, and copied to this laptop; base backups stand apart, and ``others``
+    with what they are of."""
 
     there: tuple[Backup, ...] = ()
+    others: tuple[tuple[Backup, str], ...] = ()
     here: tuple[Backup, ...] = ()
     bases: tuple[BaseBackup, ...] = ()
 
@@ -58,7 +60,8 @@ def listed(configs: Sequence[HostConfig], world: World) -> list[OfHost[Backups]]
     """Return the backups of every host; nothing is read but names, sizes and manifests."""
 
     def found(session: Session) -> Backups:
-        return Backups(there=session.facts.backups, here=copies(session, world), bases=session.facts.bases)
+        facts = session.facts
+        return Backups(there=facts.backups, others=facts.others, here=copies(session, world), bases=facts.bases)
 
     return everywhere(configs, world, found)
 
@@ -83,7 +86,8 @@ def named(backups: Sequence[Backup], names: Sequence[str], host: str) -> tuple[B
 def pull(
     configs: Sequence[HostConfig], world: World, *, names: Sequence[str] = (), is_dry_run: bool = False
 ) -> list[OfHost[Pulled]]:
-    """Copy backups to this laptop: those of ``names``, else every whole one that it lacks. The hosts stay as they are.
+    """Copy backups to this laptop: those of ``names``, else every whole one of this deployment that it lacks. The hosts
+    stay as they are.
 
     :raises UsageError: there is none of a name.
     """
@@ -92,7 +96,8 @@ def pull(
         host, laptop, folder = session.config.name, world.laptop, session.settings.local_backups
         here = {copy.name: copy for copy in copies(session, world) if not copy.damage}
         wanted = []
-        for backup in named(session.facts.backups, names, host):
+        others = tuple(backup for backup, _ in session.facts.others if backup.name in names)
+        for backup in named((*session.facts.backups, *others), names, host):
             if backup.damage and names:
                 raise PlanRefused(
                     f"{backup.name} is no whole backup: {backup.damage}",

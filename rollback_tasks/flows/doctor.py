@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.drivers import prerequisites, swap, wal
+from rollback_tasks.drivers import backup_folder, prerequisites, swap, wal
 from rollback_tasks.errors import ExitCode, PlanRefused, RollbackError
 from rollback_tasks.flows import archive
 from rollback_tasks.flows.everywhere import everywhere
@@ -14,6 +14,7 @@ from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
 from rollback_tasks.planning.doctor import examine
 from rollback_tasks.planning.examination import Examined, Patient
+from rollback_tasks.planning.put_aside import PutAside, put_aside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +63,20 @@ def _examined(session: Session, world: World, proves_archive: bool) -> HostExami
             obstacles=obstacles,
             damaged=session.gathered.damaged,
             now=world.clock.now(),
+            put_aside=_put_aside(session, world),
         )
     )
     if proves_archive:
         checks = (*checks, _proof(session))
     return HostExamined(host=session.config.name, checks=checks)
+
+
+def _put_aside(session: Session, world: World) -> tuple[PutAside, ...]:
+    project, database = session.project, session.facts.database
+    if database is None or not (database.put_aside or database.kept_schemas):
+        return ()
+    folder = backup_folder.read_survey(world.read_only(session.host).run(backup_folder.survey(project)).text)
+    return put_aside(database, project, now=world.clock.now(), idle=folder.idle)
 
 
 def _proof(session: Session) -> Examined:

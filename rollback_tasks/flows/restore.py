@@ -38,13 +38,21 @@ def restore(
     backup: str,
     release: str | None,
     proves: bool = True,
+    is_foreign_meant: bool = False,
 ) -> RunReport:
     """Restore the database of every host from the backup of that name. Raises as ``run``.
 
     :param release: code, images and compose file go back to it as well; None: they stay.
     :param proves: False where what is live is too broken for its backup to be proven.
+    :param is_foreign_meant: the backup may be of another deployment, or of a database that a run put aside.
     """
-    plan = partial(plan_session, name=backup, with_release=release is not None, proves=proves)
+    plan = partial(
+        plan_session,
+        name=backup,
+        with_release=release is not None,
+        proves=proves,
+        is_foreign_meant=is_foreign_meant,
+    )
     return run(replace(request, to=release), configs, world, Procedure(plan=plan, asks="Restore the database on"))
 
 
@@ -57,6 +65,7 @@ def plan_session(
     name: str,
     with_release: bool,
     proves: bool,
+    is_foreign_meant: bool = False,
 ) -> HostPlan:
     """Return the plan of a host; only READ commands are run.
 
@@ -71,7 +80,7 @@ def plan_session(
     found = look(session, world, chosen)
     source = restore_sequence.of_backup(chosen)
     blockers = [
-        *restoring.usable(facts, project, chosen, found),
+        *restoring.usable(facts, project, chosen, found, is_foreign_meant=is_foreign_meant),
         *restoring.possible(facts, project, chosen.size_bytes, found),
     ]
     if request.is_confirmed and not request.is_dry_run:

@@ -48,11 +48,11 @@ def plan_session(
     plan = replace(
         plan,
         blockers=(
-            *restoring.usable(facts, project, chosen, found),
+            *restoring.usable(facts, project, chosen, found, is_foreign_meant=wish.is_foreign_meant),
             *restoring.room(facts, project, chosen.size_bytes, found),
             *tables.blockers(facts, chosen, found.counts, wish),
         ),
-        warnings=tuple(restoring.broken(found, proves=wish.proves)),
+        warnings=(*tables.warnings(facts, chosen), *restoring.broken(found, proves=wish.proves)),
         costs=tables.costs(request.run_id, wish),
         goal={**described(current), "backup": chosen.name, "table": wish.table},
     )

@@ -110,6 +110,8 @@ class DatabaseFacts:
     :param free_bytes: free where the data directory lies; ``disk``: its name.
     :param counts: exact rows of every table, by ``schema.table`` (``public.`` left out).
     :param prepared: names of prepared transactions (they block a rename).
+    :param put_aside: databases that runs of any deployment put aside: name to bytes, -1 where that is not known;
+        ``kept_schemas``: schemas of this one in which runs keep rows.
     :param subscriptions: names of enabled subscriptions (their workers write, and come back when they are ended).
     """
 
@@ -126,6 +128,8 @@ class DatabaseFacts:
     databases: tuple[str, ...] = ()
     subscriptions: tuple[str, ...] = ()
     disk: str = ""
+    put_aside: Mapping[str, int] = field(default_factory=dict)
+    kept_schemas: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +150,8 @@ class HostFacts:
     """All that a plan is made from.
 
     :param database: None where it cannot be reached; ``database_problem`` then says why.
+    :param backups: of the live database of this deployment, newest first; ``others`` lie in the same folder and are of
+        another deployment, or of a database that a run put aside: each with what it is of.
     :param images: image ids and pin tags that are on the host, tag to id.
     :param compose_images: service to the image reference that the current compose file starts.
     :param backup_free_bytes: free where backups are written; ``docker_free_bytes`` where Docker keeps its data on the
@@ -165,6 +171,7 @@ class HostFacts:
     database_problem: str = ""
     ledger: tuple[Release, ...] = ()
     backups: tuple[Backup, ...] = ()
+    others: tuple[tuple[Backup, str], ...] = ()
     bases: tuple[BaseBackup, ...] = ()
     images: Mapping[str, str] = field(default_factory=dict)
     compose_images: Mapping[str, str] = field(default_factory=dict)

@@ -77,6 +77,11 @@ class Project:
         """The name of the backup that a run makes: one file name, whatever the database is called."""
         return f"{self.backup_prefix}{run_id}"
 
+    def put_aside_backup_name(self, name: str) -> str:
+        """The name of the backup of a database that a run put aside as ``name``: ``PREFIX-RUN-before`` or ``-left``."""
+        role, _, run_id = name.rpartition("__")[2].partition("_")
+        return f"{self.backup_name(run_id)}-{role}"
+
     @property
     def backup_prefix(self) -> str:
         """What the names of this database's backups begin with; other databases may use the same folder."""

@@ -64,6 +64,8 @@ class Backup:
     :param taken_at: ISO time of its snapshot: what was written later is not in it.
     :param verified_at: ISO time at which its level was proven.
     :param damage: what is wrong with the files on the disk; it then counts as written only.
+    :param host: that it was made on, and ``project`` for which, as they were called then; ``system``: identity of the
+        cluster. Empty where the manifest does not say.
     """
 
     name: str
@@ -80,6 +82,9 @@ class Backup:
     server_version: int = 0
     verified_at: str = ""
     damage: str = ""
+    host: str = ""
+    project: str = ""
+    system: str = ""
 
     @property
     def is_proven(self) -> bool:

@@ -100,7 +100,8 @@ def return_(
     :param problem: why the copy is not good; empty where it is.
     """
     plan = HostPlan(host=facts.host, current=current, database=project.database, does="copy a backup to the host")
-    there = next((backup for backup in facts.backups if backup.name == copy.name), None)
+    known = (*facts.backups, *(backup for backup, _ in facts.others))
+    there = next((backup for backup in known if backup.name == copy.name), None)
     if problem:
         return replace(plan, blockers=(Blocker(f"the copy of {copy.name} here is not good: {problem}"),))
     if there is not None and there.level is not BackupLevel.WRITTEN:

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from rollback_tasks.drivers.prerequisites import WANTED
 from rollback_tasks.model.release import ReleaseStatus
 from rollback_tasks.planning import guards, target
-from rollback_tasks.planning.doctor_backups import archive, backups
+from rollback_tasks.planning.doctor_backups import archive, backups, put_aside
 from rollback_tasks.planning.examination import Examined, Patient
 
 
 def examine(patient: Patient) -> tuple[Examined, ...]:
     """Return the answer of every check, good or not."""
-    parts = (_host, _git, _compose, _ledger, _database, backups, archive)
+    parts = (_host, _git, _compose, _ledger, _database, put_aside, backups, archive)
     return tuple(one for part in parts for one in part(patient))
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from rollback_tasks.model.recovery import said
 from rollback_tasks.model.release import BackupLevel
 from rollback_tasks.planning.examination import Examined, Patient
+from rollback_tasks.planning.put_aside import KEEP_DAYS
 from rollback_tasks.planning.window import archiving_problem, window
 
 _DAY = 86_400
@@ -32,6 +33,21 @@ def backups(patient: Patient) -> Iterator[Examined]:
         says=f"the newest proven one, {proven.name}, is {_age(age)} old",
         warning=f"the newest proven backup, {proven.name}, is {_age(age)} old" if is_old else "",
         next=f"`inv backup.create --host {host}`" if is_old else "",
+    )
+
+
+def put_aside(patient: Patient) -> Iterator[Examined]:
+    """Databases that runs put aside are as large as the live one, and nothing but a prune takes them away."""
+    found = patient.put_aside
+    if patient.facts.database is None:
+        return
+    told = ", ".join(str(one) for one in reversed(found[-5:])) + (" ..." if len(found) > 5 else "")
+    is_old = len(found) > 1 and found[-1].age > KEEP_DAYS * _DAY
+    yield Examined(
+        check="put aside",
+        says=f"for taking runs back: {told}" if found else "no run left a database or rows in the server",
+        warning=f"runs put aside what nobody takes back any more: {told}" if is_old else "",
+        next=f"`inv backup.prune --host {patient.facts.host}` shows what can go." if is_old else "",
     )
 
 

@@ -10,6 +10,7 @@ from rollback_tasks.drivers.swap import Obstacles
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.project import Project
 from rollback_tasks.model.recovery import ArchiveFacts, BaseBackup
+from rollback_tasks.planning.put_aside import PutAside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Patient:
     :param services: of the compose file.
     :param missing: programs that the host lacks; ``is_writable``: the tool may write its own folder.
     :param archive: None where the server could not say.
+    :param put_aside: by runs on this database, the youngest first.
     :param strange: base backups of another cluster.
     :param damaged: lines of the ledger that cannot be read.
     :param now: seconds since the epoch.
@@ -63,3 +65,4 @@ class Patient:
     obstacles: Obstacles | None
     damaged: int
     now: float
+    put_aside: tuple[PutAside, ...] = ()

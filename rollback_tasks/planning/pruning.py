@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from rollback_tasks.drivers.backup_folder import File, Folder, leftovers
+from rollback_tasks.drivers.backup_folder import File, Folder, base_leftovers, leftovers
+from rollback_tasks.drivers.databases import put_aside_by
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import HostPlan, Step
 from rollback_tasks.model.project import Project
@@ -47,9 +48,11 @@ def pruning(
     there = retention(backups, keep=keep, needs=wanted)
     wanted_here = needs(copies, ledger=facts.ledger, runs=folder.runs, databases=databases)
     here = retention(copies, keep=keep, needs=wanted_here)
+    aside = _aside(project, facts, [backup for backup, _ in facts.others], keep)
+    aside_here = _aside(project, facts, laptop.copies, keep)
     steps = (
-        *_on_host(project, there.removed, there.newest, folder),
-        *_on_laptop(project, laptop, here.removed),
+        *_on_host(project, (*there.removed, *aside), there.newest, folder),
+        *_on_laptop(project, laptop, (*here.removed, *aside_here)),
     )
     spared = {**here.spared, **there.spared}
     return HostPlan(
@@ -63,6 +66,25 @@ def pruning(
     )
 
 
+def _aside(project: Project, facts: HostFacts, known: Sequence[Backup], keep: int) -> tuple[Backup, ...]:
+    """Return the backups of what runs put aside, beyond the newest ``keep`` and where it is no longer in the server."""
+    aside = [backup for backup in known if put_aside_by(project.database, backup.database)]
+    live = facts.database.databases if facts.database else ()
+    return tuple(backup for backup in aside[max(keep, 1) :] if facts.database and backup.database not in live)
+
+
+def with_more(plan: HostPlan, steps: Iterable[Step], warnings: Iterable[str]) -> HostPlan:
+    """Return the plan with more that goes."""
+    every = (*plan.steps, *steps)
+    return replace(
+        plan,
+        steps=every,
+        warnings=(*plan.warnings, *warnings),
+        noop_reason="" if every else plan.noop_reason,
+        does="remove what nobody needs",
+    )
+
+
 def _on_host(project: Project, removed: tuple[Backup, ...], newest: str, folder: Folder) -> Iterator[Step]:
     for backup in removed:
         yield PruneBackups(
@@ -72,7 +94,7 @@ def _on_host(project: Project, removed: tuple[Backup, ...], newest: str, folder:
             says=f"remove backup {backup.name} ({_about(backup)})",
         )
     manifests = [file.name.removesuffix(_ENDS[0]) for file in folder.files if file.name.endswith(_ENDS[0])]
-    files = leftovers(folder.files, manifests, prefix=project.backup_prefix)
+    files = (*leftovers(folder.files, manifests, prefix=project.backup_prefix), *base_leftovers(folder))
     if files:
         yield PruneBackups(project_=project, files=tuple(file.name for file in files), says=f"remove {_told(files)}")
 

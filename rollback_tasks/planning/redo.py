@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rollback_tasks.drivers import git_push
+from rollback_tasks.drivers.databases import copy_name
 from rollback_tasks.drivers.table_rows import schema_name
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Blocker, HostPlan, HostState, Step
 from rollback_tasks.model.release import Release
+from rollback_tasks.steps.copy_database import CopyDatabase
 from rollback_tasks.steps.merge_table import MergeTable
 from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.roll_containers import KeepServing
+from rollback_tasks.steps.swap_database import SwapDatabase
 from rollback_tasks.steps.undo import irreversible, undos
 
 
@@ -47,9 +50,33 @@ def blockers(
                 f"{step.ref} is protected by now: what was pushed to it is not taken back",
                 "undo it by new commits: `inv git.revert`, then `inv git.push`.",
             )
+    yield from _gone(facts, steps)
     if missing:
         named = ",".join([facts.host, *missing])
         yield Blocker("the run was one for several hosts that share a database", f"name all of them: --host {named}")
+
+
+def _gone(facts: HostFacts, steps: tuple[Step, ...]) -> Iterator[Blocker]:
+    """Yield what a run put aside in the server for just that, and what is not there any more."""
+    database, host = facts.database, facts.host
+    if database is None:
+        return
+    for step in steps:
+        if isinstance(step, CopyDatabase | SwapDatabase):
+            name = copy_name(step.project_.database, step.run_id)
+            if name not in database.databases:
+                backup = step.project_.put_aside_backup_name(name)
+                way = f"`inv rollback.restore --host {host} --foreign --backup {backup}`"
+                is_kept = any(other.name == backup for other, _ in facts.others)
+                yield Blocker(
+                    f"database {name}, which that run put aside, is not there any more",
+                    f"its backup is: {way}" if is_kept else f"`inv backup.list --host {host}` shows what there is.",
+                )
+        if isinstance(step, MergeTable) and schema_name(step.run_id) not in database.kept_schemas:
+            yield Blocker(
+                f"schema {schema_name(step.run_id)}, in which that run kept rows, is not there any more",
+                f"`inv backup.list --host {host}` shows what there is.",
+            )
 
 
 def _changed(facts: HostFacts, current: Release, reached: object, steps: tuple[Step, ...]) -> Iterator[str]:

@@ -48,7 +48,8 @@ def choose(facts: HostFacts, name: str) -> Backup | None:
     """Return the backup that the operator means: by its name, by that of its file, or the ``latest`` proven one."""
     if name == "latest":
         return next((backup for backup in facts.backups if backup.level is BackupLevel.RESTORED), None)
-    return next((backup for backup in facts.backups if backup.name == bare(name)), None)
+    known = (*facts.backups, *(backup for backup, _ in facts.others))
+    return next((backup for backup in known if backup.name == bare(name)), None)
 
 
 def bare(name: str) -> str:
@@ -79,10 +80,21 @@ def missing(facts: HostFacts, name: str, *, is_here: bool) -> Blocker:
     )
 
 
-def usable(facts: HostFacts, project: Project, backup: Backup, found: RestoreFacts) -> Iterator[Blocker]:
-    """Yield every reason why a backup is no good, or not for this server."""
+def usable(
+    facts: HostFacts, project: Project, backup: Backup, found: RestoreFacts, *, is_foreign_meant: bool = False
+) -> Iterator[Blocker]:
+    """Yield every reason why a backup is no good, or not for this server.
+
+    :param is_foreign_meant: the operator knows that it is of another deployment.
+    """
     database, host = facts.database, facts.host
-    if backup.database != project.database:
+    if foreign := of_other(facts, backup):
+        if not is_foreign_meant:
+            yield Blocker(
+                f"backup {backup.name} is of {foreign}",
+                f"add --foreign where just that is meant; `inv backup.list --host {host}` shows those of this one.",
+            )
+    elif backup.database != project.database:
         yield Blocker(
             f"backup {backup.name} is of database {backup.database}, not of {project.database}",
             f"`inv backup.list --host {host}` shows those of {project.database}.",
@@ -104,6 +116,11 @@ def usable(facts: HostFacts, project: Project, backup: Backup, found: RestoreFac
             f"the server is {database.version // 10000}: an older server cannot restore it",
             "name a backup that was made before the server's upgrade was taken back.",
         )
+
+
+def of_other(facts: HostFacts, backup: Backup) -> str:
+    """Say what a backup is of, where that is not the live database of this deployment; empty where it is."""
+    return next((other for known, other in facts.others if known == backup), "")
 
 
 def possible(
@@ -235,6 +252,8 @@ def unaccepted(names: Mapping[str, int], accepted: frozenset[str]) -> Iterator[B
 
 def warnings(facts: HostFacts, project: Project, backup: Backup | None) -> Iterator[str]:
     """Yield what the operator should know."""
+    if backup is not None and (foreign := of_other(facts, backup)):
+        yield f"backup {backup.name} is of {foreign}: that becomes the live database {project.database}"
     if backup is not None and backup.level is BackupLevel.READABLE:
         yield f"backup {backup.name} was read back but never restored; it is compared before anything stops"
     yield from guards.strangers(facts, project, "the swap")

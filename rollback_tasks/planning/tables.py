@@ -14,6 +14,7 @@ from rollback_tasks.model.release import Backup, Release
 from rollback_tasks.planning import restore_sequence
 from rollback_tasks.planning.database_parts import emergency
 from rollback_tasks.planning.parts import Settings
+from rollback_tasks.planning.restoring import of_other
 from rollback_tasks.steps.merge_table import MergeTable, StageTable
 from rollback_tasks.steps.restore_beside import DropRestored, RestoreBeside, VerifyRestored
 from rollback_tasks.steps.save_evidence import SaveEvidence
@@ -27,7 +28,7 @@ class TableWish:
     :param replaces: rows that differ get the backup's values.
     :param deletes: rows that the backup does not have are deleted.
     :param is_quiet: its own triggers do not fire.
-    :param proves: as of ``restore_sequence.emergency``.
+    :param proves: as of ``restore_sequence.emergency``; ``is_foreign_meant`` as of ``restoring.usable``.
     """
 
     table: str
@@ -35,6 +36,7 @@ class TableWish:
     deletes: bool = False
     is_quiet: bool = False
     proves: bool = True
+    is_foreign_meant: bool = False
 
 
 def blockers(facts: HostFacts, backup: Backup, live: Mapping[str, int], wish: TableWish) -> Iterator[Blocker]:
@@ -51,6 +53,12 @@ def blockers(facts: HostFacts, backup: Backup, live: Mapping[str, int], wish: Ta
             f"restore the whole database: `inv rollback.restore --host {facts.host} --backup {backup.name}`, "
             "or make the table first (its migration), then plan again.",
         )
+
+
+def warnings(facts: HostFacts, backup: Backup) -> Iterator[str]:
+    """Yield where the rows come from, if that is not this deployment."""
+    if foreign := of_other(facts, backup):
+        yield f"backup {backup.name} is of {foreign}"
 
 
 def costs(run_id: str, wish: TableWish) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from rollback_tasks.steps.create_branch import CreateBranch
 from rollback_tasks.steps.create_tag import CreateTag
 from rollback_tasks.steps.downgrade_schema import DowngradeSchema
 from rollback_tasks.steps.drop_pins import DropPins
+from rollback_tasks.steps.drop_put_aside import DropKeptRows, DropPutAside
 from rollback_tasks.steps.make_reverts import MakeReverts
 from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.merge_table import MergeTable, StageTable
@@ -32,6 +33,7 @@ from rollback_tasks.steps.move_checkout import MoveCheckout
 from rollback_tasks.steps.prepare_images import PrepareImages
 from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
 from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
+from rollback_tasks.steps.prune_bases import PruneBases, PruneWal
 from rollback_tasks.steps.pull_backup import PullBackup
 from rollback_tasks.steps.push_backup import PushBackup
 from rollback_tasks.steps.push_ref import PushRef
@@ -66,6 +68,8 @@ KINDS: Mapping[str, type[BaseStep]] = {
         CreateBranch,
         CreateTag,
         DowngradeSchema,
+        DropKeptRows,
+        DropPutAside,
         DropRecovery,
         DropRestored,
         DropScratch,
@@ -80,7 +84,9 @@ KINDS: Mapping[str, type[BaseStep]] = {
         PrepareImages,
         ProveBackup,
         PruneBackups,
+        PruneBases,
         PruneCopies,
+        PruneWal,
         PullBackup,
         PushBackup,
         PushRef,

@@ -62,7 +62,10 @@ def test_a_backup_is_whole_private_and_described(filled: Site) -> None:
         commit=commit(3),
         server_version=made.server_version,
         verified_at=made.verified_at,
+        project="comicpile",
+        system=made.system,
     )
+    assert made.system.isdigit()
     assert made.is_proven is False
     filled.run(backup.has_level(filled.project, NAME, BackupLevel.READABLE, size_bytes=1))
     with pytest.raises(CommandFailed):

@@ -113,3 +113,38 @@ def test_a_backup_of_another_database_is_not_proven_for_this_one() -> None:
     assert (made.level, made.damage) == (BackupLevel.WRITTEN, "it is of database comicpile")
     (made,) = manifests.read_manifests(manifest(), "/b", database="comicpile")
     assert (made.level, made.damage) == (BackupLevel.RESTORED, "")
+
+
+OF_RUN = "20261101T000000Z-0001"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, ""),
+        ({"host": "prod1", "project": "comicpile"}, ""),
+        # Hosts that share a database: whoever led made it.
+        ({"host": "prod2", "project": "comicpile", "system": "77"}, ""),
+        # A cluster that was made anew, on the same host.
+        ({"host": "prod1", "project": "comicpile", "system": "66"}, ""),
+        ({"host": "prod2", "project": "comicpile", "system": "66"}, "project comicpile on host prod2"),
+        ({"host": "prod1", "project": "shop", "system": "66"}, "project shop on host prod1"),
+        ({"host": "prod2"}, "project unknown on host prod2"),
+        (
+            {"host": "prod1", "system": "77", "database": f"comicpile__before_{OF_RUN}"},
+            f"database comicpile__before_{OF_RUN}, which run {OF_RUN} put aside",
+        ),
+    ],
+)
+def test_a_backup_of_another_deployment_is_told_from_ours(said: dict[str, str], expected: str) -> None:
+    known = {"database": "comicpile", **said}
+    server = {"version": 150018, "database": known.pop("database"), "system": known.pop("system", "")}
+    (backup,) = manifests.read_manifests(manifest(server=server, **known), "/b", database="comicpile")
+    assert backup.damage == ""
+    assert manifests.origin(backup, a_project(), host="prod1", system="77") == expected
+
+
+def test_a_backup_of_a_database_that_another_one_put_aside_is_of_another_database() -> None:
+    server = {"version": 150018, "database": f"other__before_{OF_RUN}"}
+    (backup,) = manifests.read_manifests(manifest(server=server), "/b", database="comicpile")
+    assert backup.damage == f"it is of database other__before_{OF_RUN}"

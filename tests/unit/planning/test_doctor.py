@@ -10,6 +10,7 @@ from rollback_tasks.drivers.swap import Obstacles
 from rollback_tasks.planning.doctor import examine
 from rollback_tasks.planning.examination import Examined, Patient
 from tests.builders import a_project, some_facts, some_services
+from tests.unit.planning.test_put_aside import a_thing
 from tests.unit.planning.test_window import a_base, a_server, at
 
 FACTS = some_facts(3)
@@ -87,3 +88,15 @@ def test_what_is_wrong_with_the_facts_is_named_with_what_to_do(
     found = of_facts(**changes)[check]
     assert found.result == result
     assert found.next
+
+
+def test_what_runs_put_aside_is_named_and_old_ones_are_a_warning() -> None:
+    old, new = a_thing("20261001T000000Z-0001", 40, size_bytes=528_000_000), a_thing("20261121T000000Z-0003", 1)
+    assert checked()["put aside"].says == "no run left a database or rows in the server"
+    young = checked(put_aside=(new,))["put aside"]
+    assert (young.result, "comicpile__before_20261121T000000Z-0003 (10.0 MB, 1 day old)" in young.says) == ("ok", True)
+    found = checked(put_aside=(new, old))["put aside"]
+    assert found.result == "warning"
+    assert "comicpile__before_20261001T000000Z-0001 (528.0 MB, 40 days old)" in found.text
+    assert found.next == "`inv backup.prune --host prod1` shows what can go."
+    assert checked(put_aside=(old,))["put aside"].result == "ok"  # the newest never goes

@@ -8,17 +8,27 @@ from typing import Any
 
 import pytest
 
+from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Blocker, HostPlan
 from rollback_tasks.planning import redo
 from rollback_tasks.planning.target import current_release
 from rollback_tasks.steps.await_healthy import AwaitHealthy
 from rollback_tasks.steps.checkout_release import CheckoutRelease
+from rollback_tasks.steps.merge_table import MergeTable
 from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.save_checkout import SaveCheckout
 from rollback_tasks.steps.stop_services import StopServices
 from rollback_tasks.steps.swap_database import SwapDatabase
 from rollback_tasks.steps.undo import Undo, undos
-from tests.builders import RUN, a_container, a_project, commit, image, some_facts
+from tests.builders import RUN, a_backup, a_container, a_database, a_project, commit, image
+from tests.builders import some_facts as bare_facts
+
+
+def some_facts(current: int) -> HostFacts:
+    """The database that the run put aside is there."""
+    put_aside = ("comicpile", f"comicpile__before_{RUN}")
+    return replace(bare_facts(current), database=a_database((f"s{current}",), databases=put_aside))
+
 
 SAVED = SaveCheckout(project_=a_project(), run_id=RUN, target=commit(2), changed=0)
 STOPPED = StopServices(project_=a_project(), old=(a_container(),), is_pulled=False)
@@ -152,3 +162,26 @@ def test_changes_made_since_are_saved_where_the_checkout_moves() -> None:
     assert told in planned(SAVED, STOPPED, dirty=("a b",)).warnings
     assert told not in planned(STOPPED, dirty=("a b",)).warnings
     assert told not in planned(SAVED, STOPPED).warnings
+
+
+def test_a_run_whose_database_is_gone_is_not_taken_back_but_its_backup_is_named() -> None:
+    facts = bare_facts(3)
+    current = current_release(facts, a_project())
+    (blocker,) = redo.blockers(facts, current, {}, FULL, (), ())
+    assert blocker.brief == f"database comicpile__before_{RUN}, which that run put aside, is not there any more"
+    assert blocker.hint == "`inv backup.list --host prod1` shows what there is."
+    kept = a_backup(f"comicpile-{RUN}-before", "readable", database=f"comicpile__before_{RUN}")
+    (blocker,) = redo.blockers(replace(facts, others=((kept, "it"),)), current, {}, FULL, (), ())
+    assert f"inv rollback.restore --host prod1 --foreign --backup comicpile-{RUN}-before" in blocker.hint
+
+
+def test_a_run_whose_kept_rows_are_gone_is_not_taken_back() -> None:
+    facts = bare_facts(3)
+    current = current_release(facts, a_project())
+    merged = MergeTable(
+        project_=a_project(), run_id=RUN, table="t", replaces=True, deletes=False, is_quiet=False, size_bytes=1
+    )
+    (blocker,) = redo.blockers(facts, current, {}, (merged,), (), ())
+    assert blocker.brief.startswith(f"schema rollback_{RUN}, in which that run kept rows, is not there")
+    kept = replace(facts, database=a_database(("s3",), kept_schemas={f"rollback_{RUN}": 1}))
+    assert not list(redo.blockers(kept, current, {}, (merged,), (), ()))

@@ -93,6 +93,20 @@ def test_a_backup_of_this_or_an_older_server_is_good(level: str, version: int) -
     assert not list(restoring.usable(facts(backup), PROJECT, backup, RestoreFacts()))
 
 
+def test_a_backup_of_another_deployment_is_restored_only_where_that_is_meant() -> None:
+    theirs = a_backup("theirs", server_version=150004, host="prod2")
+    host = facts(OLD, others=((theirs, "project comicpile on host prod2"),))
+    assert restoring.choose(host, "theirs") == theirs
+    assert restoring.choose(host, "latest") == OLD
+    (blocker,) = restoring.usable(host, PROJECT, theirs, RestoreFacts())
+    assert blocker.brief == "backup theirs is of project comicpile on host prod2"
+    assert "add --foreign" in blocker.hint
+    assert not list(restoring.usable(host, PROJECT, theirs, RestoreFacts(), is_foreign_meant=True))
+    assert "backup theirs is of project comicpile on host prod2: that becomes the live database comicpile" in list(
+        restoring.warnings(host, PROJECT, theirs)
+    )
+
+
 @pytest.mark.parametrize(
     ("database", "obstacles", "word"),
     [

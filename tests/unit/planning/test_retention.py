@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollback_tasks.drivers.backup_folder import File, Folder, Run, leftovers, read_survey
+from rollback_tasks.drivers.backup_folder import File, Folder, Run, base_leftovers, leftovers, read_survey
 from rollback_tasks.model.plan import Keep
 from rollback_tasks.model.release import Backup, BackupLevel, ReleaseStatus
 from rollback_tasks.planning.backups import verification
@@ -141,10 +141,46 @@ def test_files_without_a_manifest_are_leftovers_unless_a_process_has_them_or_the
     ]
 
 
+def test_what_cut_base_backups_left_goes_where_this_host_remembers_their_run() -> None:
+    other = RUN[:-4] + "0000"
+    files = (
+        File(name=f"base/base-{RUN}.tar.gz", size_bytes=1),
+        File(name=f"base/base-{RUN}.tar.gz.partial", size_bytes=1, is_open=True),
+        File(name=f"base/base-{RUN}.log.partial", size_bytes=1),
+        File(name=f"base/base-{other}.tar.gz.partial", size_bytes=1),
+        File(name="base/mine.tar.gz", size_bytes=1),
+    )
+    left = base_leftovers(Folder(files=files, idle={RUN: 5.0}))
+    assert [file.name for file in left] == [f"base/base-{RUN}.tar.gz", f"base/base-{RUN}.log.partial"]
+    whole = (*files, File(name=f"base/base-{RUN}.base.json", size_bytes=1))
+    assert [file.name for file in base_leftovers(Folder(files=whole, idle={RUN: 5.0}))] == [
+        f"base/base-{RUN}.log.partial"
+    ]
+
+
+def test_backups_of_what_was_put_aside_go_beyond_the_newest_where_it_is_gone_from_the_server() -> None:
+    project = a_project()
+    names = [f"202611{n:02d}T000000Z-0001" for n in range(9, 4, -1)]
+    aside = tuple(
+        replace(a_backup(f"comicpile-{run}-before", READ, taken_at=run), database=f"comicpile__before_{run}")
+        for run in names
+    )
+    facts = replace(some_facts(3), ledger=(), others=tuple((backup, "it") for backup in aside))
+    assert facts.database is not None
+    still = replace(facts.database, databases=("comicpile", aside[4].database))
+    facts = replace(facts, database=still)
+    plan = pruning(project, facts, current_release(facts, project), Folder(), Laptop(folder="/l"), keep=2)
+    assert [step.names for step in plan.steps if isinstance(step, PruneBackups)] == [
+        (aside[2].name,),
+        (aside[3].name,),
+    ]
+
+
 def test_the_survey_of_a_folder_is_read() -> None:
     text = (
         "file idle 12 a b.dump\nfile open 3 c.dump.partial\nfile idle x d\nnoise\n"
         'run 20261102T000000Z-0002 "rollback.full","im \\u0431","b-1",\n'
+        "idle 20261102T000000Z-0002 61\nidle x y\nidle 20261101T000000Z-0001 -3\n"
         'run 20261101T000000Z-0001 "backup.create",\nrun 20261103T000000Z-0003 torn"\n'
     )
     assert read_survey(text) == Folder(
@@ -153,6 +189,7 @@ def test_the_survey_of_a_folder_is_read() -> None:
             Run(id="20261101T000000Z-0001", task="backup.create", names=frozenset()),
             Run(id="20261102T000000Z-0002", task="rollback.full", names=frozenset({"im б", "b-1"})),
         ),
+        idle={"20261102T000000Z-0002": 61.0, "20261101T000000Z-0001": -3.0},
     )
 
 

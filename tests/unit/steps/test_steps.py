@@ -16,8 +16,10 @@ from rollback_tasks.planning.planner import plan_host
 from rollback_tasks.planning.target import choose, current_release
 from rollback_tasks.shell import Command, Effect
 from rollback_tasks.steps.codec import KINDS
+from rollback_tasks.steps.drop_put_aside import DropKeptRows, DropPutAside
 from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
+from rollback_tasks.steps.prune_bases import PruneBases, PruneWal
 from rollback_tasks.steps.push_backup import PushBackup
 from rollback_tasks.steps.switch_images import SwitchImages
 from rollback_tasks.steps.verify_backup import VerifyBackup
@@ -104,6 +106,10 @@ STEPS: dict[str, Step] = (
             PushBackup(project_=PROJECT, name="b", local_folder="/l", sha256="ab" * 32, globals_sha256="cd" * 32),
             PruneBackups(project_=PROJECT, names=("b",), files=("c.dump",), newest="a", says="remove b"),
             PruneCopies(paths=("/l/b.dump",), says="remove b here"),
+            PruneBases(project_=PROJECT, names=("b",), newest="a", says="remove b"),
+            PruneWal(project_=PROJECT, oldest="0" * 24, says="remove"),
+            DropPutAside(project_=PROJECT, run_id=RUN, database="d", backup="b", size_bytes=1, says="drop d"),
+            DropKeptRows(project_=PROJECT, run_id=RUN, schema="s", backup="b", size_bytes=1, says="drop s"),
         )
     }
 )
