@@ -32,12 +32,20 @@ def _folder() -> Path | None:
     return found[-1].parent if found else Path(beside).parent if beside else None
 
 
+def other_folders() -> list[Path]:
+    """Programs of other versions: those that lie beside, and those that $POSTGRES_PROGRAMS names."""
+    named = [Path(word) for word in os.environ.get("POSTGRES_PROGRAMS", "").split(":") if word]
+    beside = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return [folder for folder in (*named, *beside) if folder != _folder() and (folder / "initdb").exists()]
+
+
 @dataclass(slots=True)
 class Server:
     """A server, and psql for what a test lays."""
 
     programs: Path
     socket: Path
+    user: str | None = None
 
     def psql(self, database: str, text: str) -> str:
         words = [str(self.programs / "psql"), "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", str(self.socket), "-U", "owner"]
@@ -51,10 +59,18 @@ def server() -> Iterator[Server]:
     programs = _folder()
     if programs is None:
         pytest.skip("PostgreSQL's programs are not installed")
+    options = {"max_prepared_transactions": "2", "wal_level": "minimal", "max_wal_senders": "0"}
+    with started(programs, options) as made:
+        yield made
+
+
+@contextmanager
+def started(programs: Path, options: dict[str, str]) -> Iterator[Server]:
+    """A server of these programs with a new cluster in ``data`` beside its socket; all of it is gone afterwards."""
     # It refuses to run as root, its user must reach the folder, and the path of a socket is short.
-    user = None
     words = ["mktemp", "-d", "/tmp/rollback-pg.XXXXXX"]
     folder = Path(subprocess.run(words, capture_output=True, text=True).stdout.strip())
+    user = None
     if os.geteuid() == 0:
         try:
             entry = pwd.getpwnam("postgres")
@@ -65,19 +81,29 @@ def server() -> Iterator[Server]:
     folder.chmod(0o755)
     init = [str(programs / "initdb"), "-D", f"{folder}/data", "-U", "owner", "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run([*init, "--locale=C.UTF-8"], check=True, capture_output=True, user=user, cwd="/")
-    options = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
-    options |= {"max_prepared_transactions": "2", "wal_level": "minimal", "max_wal_senders": "0"}
+    with serving(programs, folder, "data", options, user) as made:
+        yield made
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def serving(
+    programs: Path, folder: Path, data: str, options: dict[str, str], user: str | None, *, at: str = ""
+) -> Iterator[Server]:
+    """A server on the cluster ``data`` in ``folder``; its socket is there as well, or in the folder ``at`` below it."""
+    socket = folder / at
+    options = {"listen_addresses": "", "unix_socket_directories": str(socket), "fsync": "off", **options}
     process = subprocess.Popen(
-        [str(programs / "postgres"), "-D", f"{folder}/data", *(f"--{key}={value}" for key, value in options.items())],
+        [str(programs / "postgres"), "-D", f"{folder}/{data}", *(f"--{key}={value}" for key, value in options.items())],
         user=user,
         cwd="/",
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    made = Server(programs, folder)
-    until = time.monotonic() + 20
-    ready = [str(programs / "pg_isready"), "-q", "-h", str(folder), "-U", "owner", "-d", "postgres"]
+    made = Server(programs, socket, user)
+    until = time.monotonic() + 60
+    ready = [str(programs / "pg_isready"), "-q", "-h", str(socket), "-U", "owner", "-d", "postgres"]
     while subprocess.run(ready).returncode != 0:
         assert process.poll() is None
         assert time.monotonic() < until
@@ -85,7 +111,6 @@ def server() -> Iterator[Server]:
     yield made
     process.send_signal(signal.SIGINT)
     process.wait(20)
-    shutil.rmtree(folder)
 
 
 @dataclass(slots=True)

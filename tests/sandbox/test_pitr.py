@@ -85,6 +85,61 @@ def test_a_database_goes_back_to_a_moment_between_two_commits_and_no_further(bas
 
 
 @pytest.mark.long
+def test_a_recovery_is_taken_back_and_what_was_live_is_live_again(based: Stage, operator: Laptop) -> None:
+    based.sql("INSERT INTO users (name, email) VALUES ('first', 'first@x')")
+    wanted = based.look()
+    moment = now(based)
+    based.sql("DELETE FROM events")
+    wrecked = based.look()
+    done = operator.inv(*PITR, "--time", moment, timeout=250)
+    assert (done.code, done.document["outcome"]) == (0, "done"), done.err
+    assert_there(based, wanted)
+    run = done.document["run_id"]
+    # What was put aside can be looked into, and a session in it does not keep it from coming back.
+    assert based.sql("SELECT count(*) FROM events", database=f"comicpile__before_{run}") == "0"
+    back = operator.inv("rollback.redo", "--host", "prod1", "--yes", "--json", timeout=250)
+    assert (back.code, back.document["outcome"]) == (0, "done"), back.err
+    seen = based.look()
+    assert (seen.rows, seen.schema, seen.head) == (wrecked.rows, wrecked.schema, wrecked.head)
+    assert seen.databases == ("comicpile", f"comicpile__left_{run}")
+    assert based.health() == (200, "v6")
+    assert traces(based) == ""
+    # The log went on meanwhile: a recovery to the same moment still comes to the same rows.
+    again = operator.inv(*PITR, "--time", moment, timeout=250)
+    assert (again.code, again.document["outcome"]) == (0, "done"), again.err
+    assert_there(based, wanted)
+
+
+@pytest.mark.long
+def test_base_backups_and_their_log_are_pruned_and_what_stays_still_recovers(based: Stage, operator: Laptop) -> None:
+    first = switch(based)
+    for number in range(2):
+        assert operator.inv(*BASE).code == 0
+        based.sql(f"INSERT INTO users (name, email) VALUES ('{number}', '{number}@x')")
+        switch(based)
+    wanted = based.look()
+    moment = now(based)
+    based.sql("DELETE FROM events")
+    listing = 'ls "$1"/.rollback/backups/base; docker exec "$(docker ps -q -f label=com.docker.compose.service=db)" '
+    listing += "ls /wal_archive"
+    before = set(based.root(listing, FOLDER).split())
+    assert (first in before, sum(name.endswith(".base.json") for name in before)) == (True, 3)
+    words = ("backup.prune", "--host", "prod1", "--keep-bases", "1", "--json")
+    shown = operator.inv(*words)
+    assert (shown.code, shown.document["outcome"]) == (0, "planned"), shown.err
+    assert set(based.root(listing, FOLDER).split()) == before
+    done = operator.inv(*words, "--yes")
+    assert (done.code, done.document["outcome"]) == (0, "done"), done.err
+    now_there = set(based.root(listing, FOLDER).split())
+    assert (first in now_there, sum(name.endswith(".base.json") for name in now_there)) == (False, 1)
+    again = operator.inv(*words, "--yes")
+    assert (again.code, again.document["outcome"]) == (0, "noop"), again.err
+    back = operator.inv(*PITR, "--time", moment, timeout=250)
+    assert (back.code, back.document["outcome"]) == (0, "done"), back.err
+    assert_there(based, wanted)
+
+
+@pytest.mark.long
 def test_a_database_goes_back_to_a_restore_point(based: Stage, operator: Laptop) -> None:
     name = """before the "big" import, it's said"""
     based.sql("INSERT INTO users (name, email) VALUES ('first', 'first@x')")

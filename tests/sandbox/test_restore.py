@@ -228,3 +228,28 @@ def test_the_schema_alone_goes_back_where_the_code_does_not_need_it(plugin_host:
     assert (now.schema, now.head, now.counts) == (("0005",), before.head, before.counts)
     assert [line.split()[1] for line in now.app] == ["exited"]
     assert plugin_host.sql("SELECT count(*) FROM pg_attribute WHERE attname = 'nickname'") == "0"
+
+
+@pytest.mark.long
+def test_database_and_table_come_back_where_compose_is_the_old_one(standalone_host: Stage, operator: Laptop) -> None:
+    standalone_host.play("v6")
+    take(standalone_host)
+    before = standalone_host.look()
+    standalone_host.sql(DAMAGE)
+    words = ("--host", "prod2", "--yes", "--json", "--backup", "good")
+    done = operator.inv("rollback.table", *words, "--table", "threads", "--replace", timeout=250)
+    assert (done.code, done.document["outcome"]) == (0, "done"), done.err
+    assert standalone_host.look().rows["threads"][0] == 5001
+    wreck = standalone_host.look()
+    done = operator.inv("rollback.restore", *words, "--accept-data-loss", "threads", timeout=250)
+    assert (done.code, done.document["outcome"]) == (0, "done"), done.err
+    now = standalone_host.look()
+    assert (now.rows, now.schema, now.app, now.head) == (before.rows, before.schema, before.app, before.head)
+    assert standalone_host.health() == (200, "v6")
+    back = operator.inv("rollback.redo", "--host", "prod2", "--yes", "--json", timeout=250)
+    assert (back.code, back.document["outcome"]) == (0, "done"), back.err
+    now = standalone_host.look()
+    assert (now.rows, now.app) == (wreck.rows, wreck.app)
+    again = operator.inv("rollback.redo", "--host", "prod2", "--yes", "--json", timeout=250)
+    assert (again.code, again.document["outcome"]) == (0, "done"), again.err
+    assert standalone_host.look().rows["threads"] != before.rows["threads"]

@@ -158,3 +158,83 @@ def test_both_hosts_go_back_with_one_backup_and_one_downgrade(shared: Shared) ->
     assert shared.held() == []
     again = shared.full()
     assert (again.code, [host["outcome"] for host in again.document["hosts"]]) == (0, ["noop", "noop"])
+
+
+@pytest.fixture
+def calm(good: Shared) -> Shared:
+    """Both run v6, on the rows that are there."""
+    for stage in good.stages:
+        if stage.health() != (200, "v6"):
+            good.sandbox.deploy(stage.name, "v6")
+    return good
+
+
+def task(shared: Shared, name: str, *words: str, hosts: str = ",".join(APPS)) -> Ended:
+    return shared.operator.inv(name, "--host", hosts, "--yes", "--json", *words, timeout=400)
+
+
+def outcomes(ended: Ended) -> dict[str, str]:
+    return {host["host"]: host["outcome"] for host in ended.document["hosts"]}
+
+
+def backed_up(shared: Shared) -> str:
+    """Back up once for both; return the backup's name."""
+    old = shared.in_backups()
+    made = task(shared, "backup.create")
+    assert (made.code, outcomes(made)) == (0, {"prod1": "done", "prod2": "noop"}), made.err
+    (name,) = {name.partition(".")[0] for name in shared.in_backups() if name.endswith(".dump") and name not in old}
+    return name
+
+
+def test_a_shared_database_is_backed_up_once_restored_and_taken_back(calm: Shared) -> None:
+    name = backed_up(calm)
+    before = calm.truth()
+    calm.sql("DELETE FROM events WHERE id % 2 = 0; INSERT INTO users (name, email) VALUES ('since', 'since@x')")
+    wrecked = calm.truth()
+    alone = task(calm, "rollback.restore", "--backup", name, "--accept-data-loss", "users", hosts="prod1")
+    assert (alone.code, alone.document["outcome"]) == (3, "blocked"), alone.err
+    assert calm.truth() == wrecked
+    done = task(calm, "rollback.restore", "--backup", name, "--accept-data-loss", "users")
+    assert (done.code, outcomes(done)) == (0, dict.fromkeys(APPS, "done")), done.err
+    now = calm.truth()
+    run = done.document["run_id"]
+    assert (now.rows, now.schema, now.health, now.images) == (before.rows, before.schema, before.health, before.images)
+    assert f"comicpile__before_{run}" in now.databases
+    one = task(calm, "rollback.redo", hosts="prod2")
+    assert (one.code, one.document["outcome"]) == (3, "blocked"), one.err
+    back = task(calm, "rollback.redo")
+    assert (back.code, outcomes(back)) == (0, dict.fromkeys(APPS, "done")), back.err
+    now = calm.truth()
+    assert (now.rows, now.health) == (wrecked.rows, wrecked.health)
+    assert f"comicpile__left_{run}" in now.databases
+    assert calm.held() == []
+
+
+def test_a_table_of_a_shared_database_gets_its_rows_back_once(calm: Shared) -> None:
+    name = backed_up(calm)
+    before = calm.truth()
+    calm.sql("DELETE FROM events WHERE id % 3 = 0")
+    done = task(calm, "rollback.table", "--backup", name, "--table", "events")
+    assert (done.code, outcomes(done)) == (0, {"prod1": "done", "prod2": "noop"}), done.err
+    now = calm.truth()
+    assert (now.rows, now.health) == (before.rows, before.health)
+    assert calm.held() == []
+
+
+def test_a_shared_database_goes_back_to_a_moment(calm: Shared) -> None:
+    based = task(calm, "backup.base")
+    assert (based.code, outcomes(based)) == (0, {"prod1": "done", "prod2": "noop"}), based.err
+    calm.sql("INSERT INTO users (name, email) VALUES ('first', 'first@y')")
+    before = calm.truth()
+    moment = calm.sql("SELECT clock_timestamp()").strip()
+    calm.sql("DELETE FROM events")
+    done = task(calm, "rollback.pitr", "--time", moment)
+    assert (done.code, outcomes(done)) == (0, dict.fromkeys(APPS, "done")), done.err
+    now = calm.truth()
+    assert (now.rows, now.schema, now.health) == (before.rows, before.schema, before.health)
+    assert calm.held() == []
+    pruned = task(calm, "backup.prune", "--keep-days", "0", "--keep-bases", "1")
+    assert (pruned.code, outcomes(pruned)) == (0, {"prod1": "done", "prod2": "noop"}), pruned.err
+    # What the last run can be taken back with stays, whatever is asked for.
+    run = done.document["run_id"]
+    assert f"comicpile__before_{run}" in calm.truth().databases
