@@ -24,6 +24,9 @@ _OWN = re.compile(r"alembic_version\Z|rollback_\d{8}T\d{6}Z-")
 # What a restored database takes of its compressed dump, at least.
 _UNPACKED = 3
 
+# A plan is written down, shown and agreed to: nobody reads thousands of lines.
+_MOST_TOLD = 100
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreFacts:
@@ -238,6 +241,8 @@ def costs(
         f"{count} row{'' if count == 1 else 's'} of {name}" if name in backup else f"table {name} with {count} rows"
         for name, count in lost(backup, live).items()
     ]
+    if len(rows) > _MOST_TOLD:
+        rows = [*rows[:_MOST_TOLD], f"and rows of {len(rows) - _MOST_TOLD} tables more"]
     kept = f"it stays in database {copy_name(project.database, run_id)}"
     return (*rows, f"whatever was changed since {since} ({kept})")
 

@@ -211,3 +211,9 @@ def test_broken_data_that_may_not_be_provable_is_told_with_the_flag_that_helps()
     )
     assert not list(restoring.broken(found, proves=False))
     assert not list(restoring.broken(RestoreFacts(), proves=True))
+
+
+def test_of_thousands_of_tables_the_plan_names_a_hundred() -> None:
+    live = {f"t{number:04d}": 1 for number in range(5000)}
+    told = restoring.costs(PROJECT, RUN, since="noon", backup=dict.fromkeys(live, 0), live=live)
+    assert (len(told), told[0], told[100]) == (102, "1 row of t0000", "and rows of 4900 tables more")
