@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from rollback_tasks.model.plan import Compensation, HostPlan, Irreversible, Keep, Plan, Step
@@ -15,11 +16,20 @@ _HANG = 2 + _LABEL
 
 
 def lines(plan: Plan) -> Iterator[Line]:
-    """Given a plan, yield its lines: every host with from, to, verdict, losses and steps, then the counts."""
+    """Given a plan, yield its lines: every host with from, to, verdict, losses and steps, then the counts.
+
+    Steps that stand above already, for another host, are not said again.
+    """
     yield line(Span(plan.task, Tone.STRONG), f", run {plan.run_id}")
+    told: dict[tuple[str, ...], str] = {}
     for host in plan.hosts:
         yield line()
         yield from _host(host)
+        same = told.setdefault(_told(host), host.host)
+        if same != host.host and host.steps:
+            yield _labelled("steps", f"the same {len(host.steps)} as {same}")
+        else:
+            yield from _steps(host)
     if plan.hosts:
         yield line()
         yield _counts(plan)
@@ -53,7 +63,6 @@ def _host(host: HostPlan) -> Iterator[Line]:
         yield _labelled("blocked", blocker.brief, Tone.BAD)
         if blocker.hint:
             yield _labelled("", f"HINT: {blocker.hint}")
-    yield from _steps(host)
 
 
 def _standing(host: HostPlan) -> Span:
@@ -62,6 +71,12 @@ def _standing(host: HostPlan) -> Span:
     if host.is_noop:
         return Span(f"nothing to do: {host.noop_reason}", Tone.GOOD)
     return Span(f"to {host.does} in {count(len(host.steps), 'step')}", Tone.STRONG)
+
+
+def _told(host: HostPlan) -> tuple[str, ...]:
+    """Return what the steps of a host say; a folder that is named after the host is the same for every host."""
+    own = re.compile(rf"(?<=/){re.escape(host.host)}(?![^\s/])")
+    return tuple(own.sub("HOST", text) for step in host.steps for text in (step.describe(), step.compensation().says))
 
 
 def _steps(host: HostPlan) -> Iterator[Line]:

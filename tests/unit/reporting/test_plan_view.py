@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from rollback_tasks.model.plan import HostPlan, Plan
+from rollback_tasks.model.plan import HostPlan, Keep, Plan
 from rollback_tasks.model.release import Release
 from rollback_tasks.reporting import plan_view
 from rollback_tasks.reporting.lines import plain
+from tests.unit.reporting.conftest import Told
 
 WIDE = """\
 rollback.full, run 20261122T031501Z-4f2a
@@ -81,3 +82,35 @@ def test_foreign_text_cannot_write_lines_of_its_own(plan: Plan) -> None:
         "1 host: 1 nothing to do\n"
         "a / b\n"
     )
+
+
+def fleet(*hosts: tuple[str, str]) -> str:
+    """Return the plan of hosts whose only step says this."""
+    plans = tuple(
+        HostPlan(host=name, current=Release(id="i", commit="c"), steps=(Told(text, Keep("it stays")),))
+        for name, text in hosts
+    )
+    return plain(plan_view.lines(Plan(task="rollback.full", run_id="R", hosts=plans)))
+
+
+def test_steps_that_stand_above_already_are_not_said_again() -> None:
+    said = fleet(("prod1", "copy to /b/prod1 here"), ("prod2", "copy to /b/prod2 here"), ("prod3", "copy to /c here"))
+    assert [line for line in said.splitlines() if line.startswith("  ") and "from" not in line] == [
+        "  1. copy to /b/prod1 here",
+        "     kept: it stays",
+        "  steps    the same 1 as prod1",
+        "  1. copy to /c here",
+        "     kept: it stays",
+    ]
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        (("app", "stop app"), ("db", "stop db")),
+        (("a", "copy to /x/ab"), ("b", "copy to /x/bb")),
+        (("prod1", "copy to /b/prod1"), ("prod2", "copy to /b/prod1")),
+    ],
+)
+def test_what_only_looks_alike_is_said_in_full(hosts: tuple[tuple[str, str], ...]) -> None:
+    assert "the same" not in fleet(*hosts)
