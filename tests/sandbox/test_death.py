@@ -301,7 +301,7 @@ def test_a_host_that_is_hurt_ends_as_it_is_said_to(
         said += ", then the guard"
     if scene.unfinished() or scene.holder():
         ended = scene.asked("rollback.abort")
-        if ended.code == 5 and hurt.kind is Kind.KILL and "systemctl restart docker" in ended.err:
+        if ended.code == 5 and hurt.kind is Kind.KILL and "systemctl restart docker" in (ended.host["error"] or ""):
             # Docker 20.10 may keep a port after a power cut. The tool says what frees it; this is that.
             stage.restart_engine()
             said += ", abort, then the engine started anew"
