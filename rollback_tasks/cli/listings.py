@@ -8,6 +8,7 @@ from typing import Any
 from rollback_tasks.cli.boundary import Answer
 from rollback_tasks.drivers.logs import Line
 from rollback_tasks.errors import ExitCode, RollbackError
+from rollback_tasks.flows import verify
 from rollback_tasks.flows.everywhere import OfHost
 from rollback_tasks.flows.inspect import Inspected
 from rollback_tasks.flows.locks import HostLock
@@ -169,7 +170,7 @@ def findings(found: Sequence[Inspected]) -> Answer:
         hosts.append(
             {
                 "host": host.host,
-                "checks": [{"check": f.check, "ok": not f.problem, "text": f.problem or f.says} for f in host.findings],
+                "checks": [verify.fields(finding) for finding in host.findings],
                 **error_fields(host.error),
             }
         )

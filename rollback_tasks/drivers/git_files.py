@@ -119,3 +119,21 @@ last=$(git --literal-pathspecs log -1 --format=%H HEAD -- "$@") || exit 1
         effect=Effect.READ,
         cwd=folder,
     )
+
+
+_DIFFERING = """\
+printf '%s\\0' "$(git rev-parse --show-prefix)"
+git diff --name-only -z "$1" --
+"""
+
+
+def differing(folder: str, commit: str) -> Command:
+    """Return the command that prints which files of the work tree are not those of ``commit``: first the path of the
+    folder in its repository, then paths in the repository, each followed by a NUL."""
+    return script(GIT + _DIFFERING, commit, effect=Effect.READ, cwd=folder, timeout=60)
+
+
+def read_differing(text: str) -> tuple[str, ...]:
+    """Given the answer of ``differing``, return paths relative to the folder; one outside of it begins with a slash."""
+    prefix, *paths = text.split("\0")
+    return tuple(path[len(prefix) :] if path.startswith(prefix) else f"/{path}" for path in paths if path)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rollback_tasks.drivers.postgres import FIND_DB
+from rollback_tasks.drivers.postgres import FIND_DB, sql
 from rollback_tasks.drivers.statements import SETTINGS
 from rollback_tasks.errors import MalformedAnswer
 from rollback_tasks.model.project import Project
@@ -208,6 +208,39 @@ def terminate(root: Root) -> Statement:
 def _on(root: Root, act: str, state: str) -> Statement:
     started = _STARTED.format(a="a")
     return Statement(_SEEN.format(act=act, pid=int(root.pid), started=started, when=int(root.started), state=state))
+
+
+# What runs is cancelled once; a session that is idle in its transaction is ended, then or once its statement is over.
+# Nothing is done to a session that is not the one that was seen, or that nobody waits for any more.
+_END = """\
+set search_path = pg_catalog;
+do $end$
+declare until timestamptz := clock_timestamp() + interval '{seconds} s';
+begin
+  perform pg_cancel_backend(a.pid) from pg_stat_activity a where {seen} and a.state = 'active';
+  loop
+    perform pg_stat_clear_snapshot();
+    exit when clock_timestamp() > until or not exists (select from pg_stat_activity a where {seen});
+    perform pg_terminate_backend(a.pid) from pg_stat_activity a
+    where {seen} and a.state like 'idle in transaction%';
+    perform pg_sleep(0.1);
+  end loop;
+end $end$;
+"""
+_IN_THE_WAY = """\
+(a.pid, {started}) in ({ids}) and a.backend_type = 'client backend' and a.pid <> pg_backend_pid()
+    and exists (select from pg_stat_activity w where a.pid = any (pg_blocking_pids(w.pid)))"""
+
+
+def end(project: Project, sessions: Sequence[tuple[int, int]], *, seconds: int = 5) -> Command:
+    """Return the command that ends sessions that others wait for. Safe where they are gone.
+
+    :param sessions: pid and start of each, as of ``Root``.
+    :param seconds: for which one that runs a statement is waited for, once that was cancelled.
+    """
+    ids = ", ".join(f"({int(pid)}, {int(when)})" for pid, when in sessions)
+    seen = _IN_THE_WAY.format(started=_STARTED.format(a="a"), ids=ids)
+    return sql(project, _END.format(seen=seen, seconds=int(seconds)), effect=Effect.DESTROY, timeout=60 + seconds)
 
 
 # A server that takes no more clients cannot be asked; its processes name whom each serves.

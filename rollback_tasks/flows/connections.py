@@ -50,14 +50,18 @@ def diagnosed(
     """
     if terminates:
         consent.require(request, world)
-    found = everywhere(configs, world, lambda session: _diagnosed(session, world))
+    found = everywhere(configs, world, lambda session: diagnose(session, world))
     if not terminates or request.is_dry_run:
         return found
     # One after the other: each is a question to the operator.
     return [_terminated(each, config, request, world) for each, config in zip(found, configs, strict=True)]
 
 
-def _diagnosed(session: Session, world: World) -> Diagnosed:
+def diagnose(session: Session, world: World) -> Diagnosed:
+    """Ask one host's server for its sessions; where it takes no more clients, its processes tell.
+
+    :raises StepFailed: it cannot be asked for another reason.
+    """
     name = session.config.name
     try:
         now = _look(session, world)

@@ -15,6 +15,7 @@ from rollback_tasks.errors import StepFailed, UsageError
 from rollback_tasks.flows.everywhere import OfHost, database_of, everywhere
 from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
+from rollback_tasks.model.release import Backup
 from rollback_tasks.ports import Statement
 from rollback_tasks.shell import Effect
 
@@ -124,7 +125,11 @@ def _earlier(session: Session, world: World, name: str) -> tuple[Consistency, st
             hint=f"`inv db.check --host {host} --save NAME` saves one, `inv backup.list --host {host}` lists backups.",
             host=host,
         )
-    backup = meant[0]
+    return of_backup(session, meant[0])
+
+
+def of_backup(session: Session, backup: Backup) -> tuple[Consistency, str, bool]:
+    """Return what is known of the data of a backup, words for it, and whether nothing but its rows is known."""
     words = f"in backup {backup.name}"
     text = session.host.run(consistency.before(session.project, backup.run_id)).text if backup.run_id else ""
     if text:

@@ -81,7 +81,9 @@ def plan_compose(session: Session, request: RollbackRequest, world: World, _shar
     )
     if plan.blockers:
         return plan
-    reached = mixed.mix(request, current, f"compose file of {found.label}", images)
+    # Where only the work tree was changed, the release that runs is the one that is gone back to.
+    is_same = found.commit == current.commit and images == dict(current.images)
+    reached = current if is_same else mixed.mix(request, current, f"compose file of {found.label}", images)
     made = containers_only.switch_file(
         request, project, session.settings, facts, found.commit, reached, pictures, plan, found.label
     )

@@ -30,11 +30,15 @@ _SHOWN = 3
 
 @dataclass(slots=True, kw_only=True)
 class Case:
-    """One host that is looked at. What several checks need is asked once."""
+    """One host that is looked at. What several checks need is asked once.
+
+    :param logs_since: by the host's clock, in seconds since the epoch; None = a quarter of an hour ago.
+    """
 
     session: Session
     world: World
     may_run_tests: bool
+    logs_since: float | None = None
     _data: Consistency | None = field(default=None)
 
     @property
@@ -74,10 +78,15 @@ def verified(
 
 
 def findings(
-    session: Session, world: World, names: Sequence[str], *, may_run_tests: bool = True
+    session: Session,
+    world: World,
+    names: Sequence[str],
+    *,
+    may_run_tests: bool = True,
+    logs_since: float | None = None,
 ) -> tuple[Finding, ...]:
-    """Run checks on one host; one that cannot be run is a problem, and the others go on."""
-    case = Case(session=session, world=world, may_run_tests=may_run_tests)
+    """Run checks on one host; one that cannot be run is a problem, and the others go on. Parameters as of ``Case``."""
+    case = Case(session=session, world=world, may_run_tests=may_run_tests, logs_since=logs_since)
     found: list[Finding] = []
     for name in names:
         try:
@@ -87,6 +96,11 @@ def findings(
             why = f"{error.brief}: {details[-1]}" if details else error.brief
             found.append(Finding(check=name, says="", problem=f"could not be checked: {why}"))
     return tuple(found)
+
+
+def fields(found: Finding) -> dict[str, object]:
+    """Return a finding for programs."""
+    return {"check": found.check, "ok": not found.problem, "text": found.problem or found.says}
 
 
 def _containers(case: Case) -> Iterator[Finding]:
@@ -132,7 +146,8 @@ def _migrations(case: Case) -> Iterator[Finding]:
 def _logs(case: Case) -> Iterator[Finding]:
     """The last quarter of an hour of what runs now: an error of an earlier container is not its."""
     session = case.session
-    since = stamp(case.now - _LOG_SECONDS)
+    since = stamp(case.now - _LOG_SECONDS if case.logs_since is None else case.logs_since)
+    span = "of the last 15 minutes" if case.logs_since is None else f"since {since}"
     there = [c for name in session.project.app_services for c in session.facts.service_containers(name)]
     wanted = [(c.name, c.id, max(since, c.started_at)) for c in there]
     read = logs.read(case.world.read_only(session.host).run(logs.tail(wanted, lines=_LOG_LINES)).text) if wanted else ()
@@ -142,8 +157,10 @@ def _logs(case: Case) -> Iterator[Finding]:
         last = "; ".join(line.text.strip()[:160] for line in wrong[-_SHOWN:])
         yield Finding(
             check="logs",
-            says=f"{container.name}: no errors in {len(lines)} lines of the last 15 minutes",
-            problem=f"{container.name}: {len(wrong)} errors in the last 15 minutes, at last: {last}" if wrong else "",
+            says=f"{container.name}: no errors in {len(lines)} lines {span}",
+            problem=f"{container.name}: {len(wrong)} errors {span.replace('of', 'in', 1)}, at last: {last}"
+            if wrong
+            else "",
         )
     if not there:
         yield Finding(check="logs", says="", problem="the application has no container")

@@ -31,9 +31,15 @@ def switch_file(
 ) -> HostPlan:
     """Return the plan with its steps: the compose files of ``commit``, and containers made from them.
 
-    :param reached: the release as it is recorded then.
+    :param reached: the release as it is recorded then; the one that runs where nothing else of it changes.
     """
     run_id = request.run_id
+    record = RecordRelease(
+        project_=project,
+        run_id=run_id,
+        left=plan.current.label,
+        lines=ledger_lines(request, plan.current, reached, label),
+    )
     steps: tuple[Step, ...] = (
         SaveEvidence(project_=project, run_id=run_id),
         parts.prepare_images(project, run_id, facts.git.commit, images),
@@ -50,12 +56,7 @@ def switch_file(
         parts.start_services(project, run_id, facts, images),
         settle(project, settings, facts),
         verify(project, facts, images, plan.verdict),
-        RecordRelease(
-            project_=project,
-            run_id=run_id,
-            left=plan.current.label,
-            lines=ledger_lines(request, plan.current, reached, label),
-        ),
+        *(() if reached.id == plan.current.id else (record,)),
     )
     return with_steps(plan, project, facts, steps, images)
 

@@ -26,12 +26,12 @@ def backups(patient: Patient) -> Iterator[Examined]:
             next=f"`inv backup.create --host {host}`",
         )
         return
-    age = patient.now - datetime.fromisoformat(proven.taken_at).replace(tzinfo=UTC).timestamp()
-    is_old = age > _DAY
+    old = patient.now - datetime.fromisoformat(proven.taken_at).replace(tzinfo=UTC).timestamp()
+    is_old = old > _DAY
     yield Examined(
         check="backups",
-        says=f"the newest proven one, {proven.name}, is {_age(age)} old",
-        warning=f"the newest proven backup, {proven.name}, is {_age(age)} old" if is_old else "",
+        says=f"the newest proven one, {proven.name}, is {age(old)} old",
+        warning=f"the newest proven backup, {proven.name}, is {age(old)} old" if is_old else "",
         next=f"`inv backup.create --host {host}`" if is_old else "",
     )
 
@@ -61,7 +61,7 @@ def archive(patient: Patient) -> Iterator[Examined]:
         yield Examined(check="log archive", warning=f"{off}: rollback.pitr cannot work", next=recipe)
         return
     slow = facts.timeout == 0
-    last = "never" if facts.last_archived is None else f"{_age(facts.last_archived)} ago"
+    last = "never" if facts.last_archived is None else f"{age(facts.last_archived)} ago"
     yield Examined(
         check="log archive",
         says=f"the last segment was stored {last}, {facts.waiting} are waiting",
@@ -80,7 +80,7 @@ def archive(patient: Patient) -> Iterator[Examined]:
     windows = [window(base, facts.archived or {}, facts.live) for base in patient.bases]
     newest, oldest = windows[0], windows[-1]
     torn = next((one for one in windows if one.gap), None)
-    age = patient.now - newest.base.stopped_at.timestamp()
+    old = patient.now - newest.base.stopped_at.timestamp()
     if newest.gap or not newest.end:
         gone = f"{len(newest.gap)} segments from {newest.gap[0]} on are missing" if newest.gap else "its log is missing"
         yield Examined(
@@ -93,8 +93,8 @@ def archive(patient: Patient) -> Iterator[Examined]:
     if torn is not None:
         since = said(newest.base.stopped_at)
         warning = f"a gap: {len(torn.gap)} segments from {torn.gap[0]} on are missing; whole since {since}"
-    elif age > _OLD_BASE:
-        warning = f"the newest base backup is {_age(age)} old: a recovery has to replay all that was written since"
+    elif old > _OLD_BASE:
+        warning = f"the newest base backup is {age(old)} old: a recovery has to replay all that was written since"
     yield Examined(
         check="window",
         says=f"any moment from {said(oldest.base.stopped_at)} on, without a gap",
@@ -103,7 +103,8 @@ def archive(patient: Patient) -> Iterator[Examined]:
     )
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """Return how old something is, as people say it."""
     for unit, length in (("days", _DAY), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -179,9 +179,10 @@ def _host(words: _Words, host: HostReport) -> Iterator[str]:
             ("Step", "State", "Seconds"),
             [(words(step.kind), step.state.value, f"{step.seconds:.1f}") for step in host.steps],
         )
+    yield from _scenario(words, host)
     for warning in host.warnings:
         yield ""
-        yield f"Warning: {words(' / '.join(visible_lines(warning)))}"
+        yield f"Warning: {words(_flat(warning))}"
     if host.error:
         yield ""
         yield "Error:"
@@ -190,6 +191,25 @@ def _host(words: _Words, host: HostReport) -> Iterator[str]:
     if host.hint:
         yield ""
         yield f"Hint: {words(host.hint)}"
+
+
+def _scenario(words: _Words, host: HostReport) -> Iterator[str]:
+    """What was found before, and what was looked at afterwards."""
+    diagnosis = host.extra.get("diagnosis")
+    if diagnosis:
+        yield ""
+        yield from (f"- {words(_flat(found))}" for found in diagnosis["found"])
+        yield f"- Therefore: {words(_flat(diagnosis['therefore']))}"
+    checks = host.extra.get("checks")
+    if checks:
+        rows = [(words(one["check"]), "ok" if one["ok"] else "PROBLEM", words(_flat(one["text"]))) for one in checks]
+        yield ""
+        yield from _table(("Check", "Result", "What was seen"), rows)
+
+
+def _flat(text: str) -> str:
+    """Several lines as one."""
+    return " / ".join(visible_lines(text))
 
 
 def _state(state: Any) -> str:
@@ -212,7 +232,11 @@ def _backup(backup: Any) -> Iterator[tuple[str, str]]:
 
 
 def _people(report: RunReport) -> Iterator[str]:
-    endings = {Outcome.DONE: "The rollback was done.", Outcome.RESTORED: "The rollback failed; the host is as before."}
+    endings = {
+        Outcome.DONE: "The rollback was done.",
+        Outcome.RESTORED: "The rollback failed; the host is as before.",
+        Outcome.PROBLEMS: "It was done; what was looked at afterwards is not all well.",
+    }
     yield from ("## Root cause", "", _OPEN, "")
     yield from ("## Resolution", "", endings.get(report.outcome, _OPEN), "")
     yield from ("## Follow-up actions", "", f"- [ ] {_OPEN}", "")

@@ -84,6 +84,11 @@ def _records(rows: Sequence[tuple[str, ...]], hosts: Sequence[HostReport]) -> It
 def _remarks(host: HostReport) -> Iterator[Line]:
     for warning in host.warnings:
         yield from _remark(host.host, "warning", warning, Tone.WARN)
+    checks = host.extra.get("checks") or ()
+    if checks:
+        well = sum(bool(check["ok"]) for check in checks)
+        tone = Tone.GOOD if well == len(checks) else Tone.BAD
+        yield from _remark(host.host, "checks", f"{well} of {len(checks)} are well", tone)
     if host.error:
         yield from _remark(host.host, "error", host.error, Tone.BAD)
     if host.hint:

@@ -26,6 +26,7 @@ from rollback_tasks.steps.create_tag import CreateTag
 from rollback_tasks.steps.downgrade_schema import DowngradeSchema
 from rollback_tasks.steps.drop_pins import DropPins
 from rollback_tasks.steps.drop_put_aside import DropKeptRows, DropPutAside
+from rollback_tasks.steps.end_sessions import EndSessions
 from rollback_tasks.steps.make_reverts import MakeReverts
 from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.merge_table import MergeTable, StageTable
@@ -75,6 +76,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
         DropScratch,
         DumpRecovered,
         DropPins,
+        EndSessions,
         KeepServing,
         MakeReverts,
         MeetOthers,

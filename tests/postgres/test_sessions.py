@@ -181,3 +181,28 @@ sh -c for at in /proc
         {"database": "comicpile", "user": "comicpile", "address": "10.201.0.3", "state": "idle", "sessions": 2},
         {"database": "comicpile", "user": "ann", "address": "local", "state": "idle in transaction", "sessions": 1},
     )
+
+
+def test_sessions_in_the_way_are_ended_whatever_they_do_and_nobody_else(
+    site: Site, client: Callable[..., Client]
+) -> None:
+    site.lay("create table t (a int); create table u (a int)")
+    client("begin; lock table t;", "idle one")
+    client("begin; lock table u; select pg_sleep(100);", "busy one")
+    client("begin; select 1;", "harmless")
+    until(lambda: look(site).slots.idle_in_transaction == 2)
+    client("select a from t;", "reader of t")
+    client("select a from u;", "reader of u")
+    until(lambda: look(site).slots.waiting == 2)
+    roots = look(site).roots
+    assert {root.application for root in roots} == {"idle one", "busy one"}
+    others = [(root.pid, root.started + 1) for root in roots]
+    site.run(sessions.end(site.project, others, seconds=0))
+    assert {root.pid for root in look(site).roots} == {root.pid for root in roots}
+    for _ in range(2):
+        site.run(sessions.end(site.project, [(root.pid, root.started) for root in roots]))
+        found = look(site)
+        # The one whose statement was cancelled holds nothing any more, and may go on.
+        assert (found.roots, found.slots.waiting, found.slots.idle_in_transaction) == ((), 0, 2)
+    left = "select string_agg(application_name, ', ' order by 1) from pg_stat_activity where application_name like '%s'"
+    assert site.ask(left % "%one") == "busy one"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rollback_tasks.drivers import git_checkout, git_files
+from rollback_tasks.errors import CommandFailed
 from rollback_tasks.transport.local import LocalHost
 
 HOST = LocalHost()
@@ -140,3 +141,22 @@ def test_a_folder_inside_of_its_repository_is_as_good(checkout: Path) -> None:
     assert (checkout / "deploy" / NAME).read_text() == "deploy second\n"
     assert git(checkout / "deploy", "ls-files", "-v", NAME).startswith("S ")
     assert not list((checkout / ".git").glob("rollback-*"))
+
+
+def test_what_differs_from_a_commit_is_told_by_paths_from_the_folder_on(checkout: Path) -> None:
+    first = git(checkout, "rev-parse", "HEAD^")
+
+    def differing(folder: Path, commit: str) -> tuple[str, ...]:
+        return git_files.read_differing(HOST.run(git_files.differing(str(folder), commit)).text)
+
+    assert differing(checkout, first) == ("code.py", NAME)
+    assert differing(checkout, "HEAD") == ()
+    (checkout / "untracked").write_text("is in nobody's way")
+    (checkout / NAME).write_text("changed\n")
+    assert differing(checkout, "HEAD") == (NAME,)
+    (checkout / "below").mkdir()
+    (checkout / "below" / "a\nb").write_text("x")
+    git(checkout, "add", "-A")
+    assert differing(checkout / "below", "HEAD") == ("a\nb", f"/{NAME}", "/untracked")
+    with pytest.raises(CommandFailed):
+        differing(checkout, "c" * 40)

@@ -278,3 +278,14 @@ def test_hosts_that_wait_for_each_other_work_at_the_same_time() -> None:
 
 def test_a_fleet_of_nobody_is_done() -> None:
     assert run(Hosts(), []) == FleetResult()
+
+
+def test_a_host_with_problems_afterwards_counts_when_it_comes_to_the_next_ones() -> None:
+    hosts = Hosts()
+
+    def ended(name: str, performed: Performed) -> None:
+        performed.has_problems = name == "canary"
+
+    result = run(hosts, [("canary",), ("b", "c")], ended=ended)
+    assert (hosts.started, result.is_stopped) == (["canary"], True)
+    assert run(Hosts(), [("canary",), ("b", "c")], ended=ended, max_failures=1).is_stopped is False

@@ -186,6 +186,29 @@ _MARKDOWN = MarkdownIt("commonmark").enable("table").enable("strikethrough")
 _TRICKY = st.text(st.sampled_from("ab 1.)-+=#*_`~[]()<>!|\\&;:/$\n\t\x1b") | st.characters(), max_size=30)
 
 
+def test_what_was_found_and_what_was_looked_at_afterwards_stand_with_the_host(report: RunReport) -> None:
+    extra = {
+        "diagnosis": {"found": ["it is *sick*", "two\nlines"], "therefore": "rollback.full"},
+        "checks": [{"check": "health", "ok": True, "text": "HTTP 200"}, {"check": "logs", "ok": False, "text": "a|b"}],
+    }
+    host = replace(report.hosts[1], outcome=Outcome.PROBLEMS, error="logs: a|b", extra=extra)
+    text = markdown(replace(report, hosts=(host,)), None, ())
+    assert (
+        """
+- it is \\*sick\\*
+- two / lines
+- Therefore: rollback.full
+
+| Check | Result | What was seen |
+|---|---|---|
+| health | ok | HTTP 200 |
+| logs | PROBLEM | a\\|b |
+"""
+        in text
+    )
+    assert "It was done; what was looked at afterwards is not all well." in text
+
+
 def _texts(markdown_text: str) -> list[tuple[str, str]]:
     """Block tokens with the plain text of each inline one; anything but text in a line shows up by its type."""
     found = []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rollback_tasks.model.outcome import RunReport
+from rollback_tasks.model.outcome import Outcome, RunReport
 from rollback_tasks.reporting import outcome_view
 from rollback_tasks.reporting.lines import plain
 
@@ -91,3 +91,13 @@ def test_a_hostile_host_name_keeps_the_table_straight(report: RunReport) -> None
         "HOST            OUTCOME  FROM -> TO  DOWNTIME  SECONDS  BACKUP\n"
         "p\\x1b[31m\\x0a2  noop     unchanged   -         -        -\n"
     )
+
+
+def test_how_many_checks_are_well_is_told_and_those_that_are_not_stand_in_the_error(report: RunReport) -> None:
+    checks = [{"check": "health", "ok": False, "text": "HTTP 500"}, {"check": "logs", "ok": True, "text": "quiet"}]
+    red = replace(report.hosts[1], outcome=Outcome.PROBLEMS, error="health: HTTP 500", extra={"checks": checks})
+    single = replace(report, hosts=(red,), report=None, next=None)
+    assert plain(outcome_view.lines(single)).splitlines()[2:] == [
+        "prod2: checks: 1 of 2 are well",
+        "prod2: error: health: HTTP 500",
+    ]

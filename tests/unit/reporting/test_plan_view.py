@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rollback_tasks.model.plan import HostPlan, Keep, Plan
+from rollback_tasks.model.plan import Diagnosis, HostPlan, Keep, Plan
 from rollback_tasks.model.release import Release
 from rollback_tasks.reporting import plan_view
 from rollback_tasks.reporting.lines import plain
@@ -114,3 +114,26 @@ def test_steps_that_stand_above_already_are_not_said_again() -> None:
 )
 def test_what_only_looks_alike_is_said_in_full(hosts: tuple[tuple[str, str], ...]) -> None:
     assert "the same" not in fleet(*hosts)
+
+
+def test_what_a_plan_was_chosen_for_stands_before_it() -> None:
+    host = HostPlan(
+        host="a",
+        current=Release(id="i", commit="c"),
+        noop_reason="all is well",
+        diagnosis=Diagnosis(found=("it is healthy", "two\nlines"), therefore="nothing is to be done"),
+    )
+    assert (
+        plain(plan_view.lines(Plan(task="scenario.bad-code", run_id="r", hosts=(host,))))
+        == """\
+scenario.bad-code, run r
+
+a: nothing to do: all is well
+  found    it is healthy
+  found    two / lines
+  so       nothing is to be done
+  from     i  commit c  no schema
+
+1 host: 1 nothing to do
+"""
+    )

@@ -17,6 +17,7 @@ from rollback_tasks.planning.target import choose, current_release
 from rollback_tasks.shell import Command, Effect
 from rollback_tasks.steps.codec import KINDS
 from rollback_tasks.steps.drop_put_aside import DropKeptRows, DropPutAside
+from rollback_tasks.steps.end_sessions import EndSessions
 from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
 from rollback_tasks.steps.prune_bases import PruneBases, PruneWal
@@ -113,6 +114,7 @@ STEPS: dict[str, Step] = (
         )
     }
 )
+STEPS["end_sessions"] = EndSessions(project_=PROJECT, sessions=((7, 1), (8, 2)), who=("pid 7 (ann)", "pid 8 (bob)"))
 OTHERS = (restore.STEPS, test_partial.STEPS, recovery.STEPS, of_git.STEPS)
 
 
