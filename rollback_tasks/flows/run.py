@@ -181,7 +181,11 @@ class _Run:
                 ended=self._ended,
             )
             if result.is_stopped and self.request.undoes_on_failure and not result.is_left:
-                self._undo_all(result)
+                # What is red afterwards may have been red before: it is no reason to bring bad releases back.
+                ends = result.done.values()
+                is_well = any(one.has_problems for one in ends) and all(one.outcome is Outcome.DONE for one in ends)
+                if not is_well or interruption.is_requested:
+                    self._undo_all(result)
         for name in going:
             if name not in result.done:
                 self.reports[name] = self._left_out(name, result)

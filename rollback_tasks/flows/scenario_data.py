@@ -15,6 +15,7 @@ from rollback_tasks.flows.run import run
 from rollback_tasks.flows.scenario import procedure
 from rollback_tasks.flows.session import Session
 from rollback_tasks.flows.world import World
+from rollback_tasks.model.events import Note
 from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import HostPlan
 from rollback_tasks.model.request import RollbackRequest
@@ -90,6 +91,7 @@ def _live(session: Session, world: World, found: list[str]) -> Consistency:
     """Return what can be said of the live data; where it cannot be asked, that is what is found."""
     if session.facts.database is None:
         return Consistency()
+    world.sink.emit(Note(session.config.name, "checking the data, as db.check does"))
     try:
         return database.look(session, world, may_borrow=False)
     except RollbackError as error:
