@@ -88,7 +88,7 @@ def config(context: Context, options: Options, *, force: bool = False) -> RunRep
     },
 )
 def rolling(context: Context, options: Options, *, to: str | None = None, accept_config: bool = False) -> RunReport:
-    """Put an earlier release's containers back without a gap
+    """Put earlier containers back without a gap
 
     New ones start beside those that serve, and are asked one by one; then the others finish and go. Needs a proxy in
     front; where a fixed name or port stands against it, it says so and names the way with a short gap.
