@@ -36,6 +36,11 @@ if [ -n "$process" ] && tr '\\0' '\\n' <"/proc/$process/cmdline" 2>/dev/null | g
   kill "$process"
   while kill -0 "$process" 2>/dev/null; do sleep 0.1; done
 fi
+# An engine that is ended while it starts leaves its data mounted upon itself.
+while read -r _ where _; do
+  where=$(printf '%b' "$where")
+  case $where in "$1"/*) umount -l "$where" ;; esac
+done </proc/mounts
 for tree in /sys/fs/cgroup /sys/fs/cgroup/*; do
   if [ -d "$tree$2" ]; then rmdir "$tree$2"; fi
 done
