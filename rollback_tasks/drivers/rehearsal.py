@@ -105,6 +105,11 @@ code=$?
 case $code:$said in
   0:*) ;;
   *"$TOKEN"*) exit 0 ;;
+  *)
+    echo "alembic could not be asked which database it looks at; it said:" >&2
+    printf '%s\n' "$said" | tail -n 3 >&2
+    exit 1
+    ;;
 esac
 echo "alembic did not look at the scratch database: its settings do not come from the container's variables" >&2
 exit 1
