@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from rollback_tasks.drivers import rehearsal
@@ -12,7 +14,7 @@ from rollback_tasks.transport.local import LocalHost
 
 def asked(answer: str) -> str:
     """Return what is said of an alembic that answers so; empty where it is good."""
-    body = f"TOKEN=probe-1; set -- sh -c {answer!r}\n{rehearsal._LOOKS_THERE}"
+    body = f"TOKEN=probe-1; set -- sh -c {shlex.quote(answer)}\n{rehearsal._LOOKS_THERE}"
     try:
         LocalHost(name="prod1").run(script(body, effect=Effect.READ))
     except CommandFailed as error:
