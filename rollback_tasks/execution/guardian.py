@@ -150,7 +150,8 @@ start_guard() {
 )
 
 # $1 who decides: laptop, guard, or undo (of a committed run); $2 the word of the laptop that must still lead the run,
-# empty where it need not. Every compensation is tried.
+# empty where it need not. Every compensation is tried. What is older than one that failed is undone again behind it,
+# since it may rest on it: containers that start while an image's name means the other release are the wrong ones.
 UNWIND = """\
 #!/bin/sh
 who=$1
@@ -196,11 +197,14 @@ fi
 give_reserve "$run"
 failed=0
 for file in $(ls -r "$run/undo"); do
-  case $file in *.sh) ;; *) continue ;; esac
-  name=${file%.sh}
+  case $file in *.sh | *.early) ;; *) continue ;; esac
+  # Undone before what came after it: that has to be undone first, then this once more.
+  case $file in *.early) [ "$failed" = 0 ] || continue ;; esac
+  name=${file%.*}
   # It holds the turn as well: where this process is killed, nobody runs it beside itself.
   if sh "$run/undo/$file" >>"$run/undo/$name.log" 2>&1 </dev/null; then
-    mv "$run/undo/$file" "$run/undo/$name.undone"
+    if [ "$failed" = 0 ]; then to=undone; else to=early; fi
+    mv "$run/undo/$file" "$run/undo/$name.$to"
     state=compensated why=
   else
     failed=1

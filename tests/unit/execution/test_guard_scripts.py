@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -332,7 +333,8 @@ def test_every_undo_is_tried_and_one_that_fails_is_tried_until_it_works(
     site.step(lead, "003-start")
     site.end_lease()
     assert site.verdict(wait=25) == "restored"
-    assert site.lines()[3:] == ["undo-003-start", "undo-001-stop", "undo-002-switch"]
+    # What was undone before its time is undone again, once, when that has come.
+    assert site.lines()[3:] == ["undo-003-start", "undo-001-stop", "undo-002-switch", "undo-001-stop"]
     assert [event for event in site.events() if event[1] == "002-switch"] == [
         ("started", "002-switch"),
         ("done", "002-switch"),
@@ -341,6 +343,27 @@ def test_every_undo_is_tried_and_one_that_fails_is_tried_until_it_works(
         ("compensated", "002-switch"),
     ]
     until(lambda: not (site.state / "lock").exists())
+
+
+def test_what_rests_on_an_undo_that_failed_is_undone_behind_it(site: Site) -> None:
+    """An engine that is away: the newest two fail, the oldest acts too early, and all is right in the end."""
+    lead = site.open()
+    away = site.folder / "away"
+    away.touch()
+    there = f"[ ! -e '{away.name}' ] || exit 1"
+    in_folder = f"cd {shlex.quote(str(site.folder))} && {there}"
+    for name in ("001-stop", "002-database", "003-images", "004-start"):
+        needs_engine = name in ("003-images", "004-start")
+        site.step(lead, name, undo=site.undo(f"undo-{name}", before=in_folder if needs_engine else ""))
+    done = site.host.run(journal.unwind(site.project, site.run_id, "laptop"))
+    assert done.exit_code == journal.NOT_ALL_UNDONE
+    assert [each.is_done for each in record.undone(done.text)] == [False, False, True, True]
+    away.unlink()
+    assert site.unwind() == 0
+    assert site.lines()[4:6] == ["undo-002-database", "undo-001-stop"]
+    assert site.lines()[6:] == ["undo-004-start", "undo-003-images", "undo-002-database", "undo-001-stop"]
+    assert site.unwind() == 0
+    assert len(site.lines()) == 10, "what is undone stays undone"
 
 
 def test_an_undo_that_fails_says_its_last_words(site: Site) -> None:
