@@ -1,7 +1,8 @@
 """The append-only record of a run, on the host, with the way back beside it.
 
 ``runs/ID/`` holds ``journal.jsonl``, ``plan.json``, ``undo/NNN-KIND.sh`` (written before its step acts, renamed to
-``.undone`` when it ran, ``.early`` when it ran before a newer one that failed), the scripts of ``guardian``, and files that say how the run stands:
+``.undone`` when it ran, ``.early`` when it ran before a newer one that failed), the scripts of ``guardian``, and
+files that say how the run stands:
 
 * ``holder``: the word of the laptop that leads the run; a step begins only for that one.
 * ``lease``: the host's uptime in seconds until which the guard waits for a sign of life, and which start of the
