@@ -72,6 +72,8 @@ class Settling:
     def _say_why(self, error: BaseException) -> None:
         self.result.problem = error.brief if isinstance(error, RollbackError) else "interrupted by the operator"
         self.result.details = error.details if isinstance(error, RollbackError) else ""
+        # What a step asks for is still true once it was undone; of a lost connection that is not known.
+        self.result.hint = error.hint if isinstance(error, StepFailed) else ""
 
     def put_back(self, error: BaseException) -> None:
         """Undo what was done, whatever the reason, and write down how that went. Never raises."""
