@@ -45,8 +45,8 @@ def docker(
     "rollback.compose",
     shape=Shape.FLEET,
     help={
-        "to": "commit, tag or release whose compose file comes back (default: the last good release, else the version "
-        "before the last change of the file)"
+        "to": "commit, tag or release whose compose file comes back (default: that of the checkout where it was "
+        "changed by hand under a good release, else that of the last good release, else the one before its last change)"
     },
 )
 def compose(context: Context, options: Options, *, to: str | None = None) -> RunReport:

@@ -13,11 +13,15 @@ from rollback_tasks.model.facts import Container
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, Secret, script
 
-# The files of a commit go to a private folder for the time of the question; `.env` is that of the project. A file that
-# git does not track stays what it is when the commit is checked out.
+# A variable and no flag: docker-compose before 1.28 knows neither, and only the flag would disturb it.
+EVERY_PROFILE = (("COMPOSE_PROFILES", "*"),)
+
+# The files of a commit go to a private folder for the time of the question, `.env` too where the commit has it. A file
+# that git does not track stays what it is when the commit is checked out. Services of every profile are told: naming
+# one starts it, whatever profiles are asked for.
 _RESOLVE = """\
-project=$1 folder=$2 commit=$3 count=$4
-shift 4
+project=$1 folder=$2 commit=$3 variables=$4 count=$5
+shift 5
 place=$(mktemp -d) || exit 1
 trap 'rm -rf "$place"' EXIT
 umask 077
@@ -36,26 +40,40 @@ while [ "$count" -gt 0 ]; do
   fi
   set -- "$@" -f "$file"
 done
+if [ -n "$commit" ] && [ -n "$variables" ]; then
+  if git cat-file -e "$commit:./$variables" 2>/dev/null; then
+    git cat-file blob "$commit:./$variables" >"$place/.env" || exit 1
+    set -- "$@" --env-file "$place/.env"
+  elif git ls-files --error-unmatch -- "$variables" >/dev/null 2>&1; then
+    : >"$place/.env"
+    set -- "$@" --env-file "$place/.env"
+  fi
+fi
 "$@" --project-directory "$folder" -p "$project" config
 """
 
 
-def config(project: Project, commit: str = "") -> Command:
+def config(project: Project, commit: str = "", *, keeps_variables: bool = False) -> Command:
     """Return the command that prints the resolved compose file (YAML) of ``commit``, or of the work tree.
+
+    :param keeps_variables: ``.env`` stays what it is now: only the compose files are those of the commit.
 
     Exit code 4 where the commit lacks a file, others where compose refuses the file.
     """
+    # Where compose itself takes relative paths and `.env` from: the folder of the first file.
+    beside = posixpath.dirname(project.files[0])
     return script(
         _RESOLVE,
         project.name,
-        # Where compose itself takes relative paths and `.env` from: the folder of the first file.
-        posixpath.join(project.folder, posixpath.dirname(project.files[0])).rstrip("/"),
+        posixpath.join(project.folder, beside).rstrip("/"),
         commit,
+        "" if keeps_variables else posixpath.join(beside, ".env"),
         str(len(project.files)),
         *project.files,
         *project.compose,
         effect=Effect.READ,
         cwd=project.folder,
+        env=EVERY_PROFILE,
         timeout=60,
         ok_codes=frozenset(range(124)),
     )
@@ -193,16 +211,23 @@ _NO_PULL = ("--pull", "never")
 
 
 def up(
-    project: Project, services: Sequence[str], *, is_pulled: bool = False, scale: Mapping[str, int] | None = None
+    project: Project,
+    services: Sequence[str],
+    *,
+    is_pulled: bool = False,
+    scale: Mapping[str, int] | None = None,
+    is_anew: bool = True,
 ) -> Command:
     """Return the command that recreates services from the images that are there, without building.
 
+    :param is_anew: False leaves containers that already are what the file says.
     :param is_pulled: the file asks for a pull, which is held back. Not every compose knows how, so only then.
     :param scale: service to its number of containers, where that is not the file's.
     """
     held = _NO_PULL if is_pulled else ()
     scaled = [word for service, count in sorted((scale or {}).items()) for word in ("--scale", f"{service}={count}")]
-    words = ("up", "-d", "--no-deps", "--no-build", "--force-recreate", *held, *scaled, *services)
+    forced = ("--force-recreate",) if is_anew else ()
+    words = ("up", "-d", "--no-deps", "--no-build", *forced, *held, *scaled, *services)
     return Command(
         argv=project.compose_words(*words),
         effect=Effect.WRITE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from rollback_tasks.drivers.compose import EVERY_PROFILE
 from rollback_tasks.model.facts import Container
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, script
@@ -16,6 +17,7 @@ def hashes(project: Project) -> Command:
         argv=project.compose_words("config", "--hash", "*"),
         effect=Effect.READ,
         cwd=project.folder,
+        env=EVERY_PROFILE,
         timeout=60,
         ok_codes=frozenset(range(124)),
     )

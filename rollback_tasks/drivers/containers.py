@@ -73,6 +73,9 @@ def _container(said: Mapping[str, Any]) -> Container:
         started_at=state.get("StartedAt", ""),
         grace=10 if said.get("grace") is None else int(said["grace"]),
         config_hash=said["labels"].get("com.docker.compose.config-hash", ""),
+        config_files=tuple(
+            file for file in said["labels"].get("com.docker.compose.project.config_files", "").split(",") if file
+        ),
     )
 
 

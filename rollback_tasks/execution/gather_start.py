@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,12 +20,14 @@ class Start:
     """What a start would do.
 
     :param drifted: service to what its containers were made with and the compose file does not say now, in words.
+    :param made_from: service to the files that its containers were made from, where the inventory names others.
     :param unset: variables that the compose file uses and nobody sets.
     :param upgrades: what upgrades the schema when the application starts; empty where nothing is seen to.
     :param last_words: service to the end of the log of a container that does not live well.
     """
 
     drifted: Mapping[str, str] = field(default_factory=dict)
+    made_from: Mapping[str, str] = field(default_factory=dict)
     unset: tuple[str, ...] = ()
     upgrades: str = ""
     last_words: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +36,10 @@ class Start:
 def look(host: Host, project: Project, facts: HostFacts, services: Mapping[str, Service]) -> Start:
     """Ask, in one round trip, or two where the configuration drifted."""
     ours = [c for c in facts.containers if c.service in project.app_services]
-    scripts = [(c, path) for c in ours for path in compose_start.start_scripts(c)]
+    # What the application waits for at a start is part of that start, also where no rollback stops it.
+    names = {*project.app_services, *(name for name, service in services.items() if service.is_one_shot)}
+    starting = [c for c in facts.containers if c.service in names]
+    scripts = [(c, path) for c in starting for path in compose_start.start_scripts(c)]
     said, *texts, words = ask(
         host,
         [
@@ -43,11 +49,13 @@ def look(host: Host, project: Project, facts: HostFacts, services: Mapping[str, 
         ],
     )
     read = [(f"{path} of service {c.service}", text.text) for (c, path), text in zip(scripts, texts, strict=True)]
-    named = [(f"the command of service {c.service}", " ".join(c.command)) for c in ours]
-    named += [(f"the command of service {n}", s.command) for n, s in services.items() if n in project.app_services]
+    named = [(f"the command of service {c.service}", " ".join(c.command)) for c in starting]
+    named += [(f"the command of service {name}", s.command) for name, s in services.items() if name in names]
     ends = dict(zip((c.service for c in ours), words.text.split("\0"), strict=False))
+    drifted = _drift(host, project, facts, services, compose_start.read_hashes(said.text))
     return Start(
-        drifted=_drift(host, project, facts, services, compose_start.read_hashes(said.text)),
+        drifted=drifted,
+        made_from={c.service: files for c in ours if c.service in drifted and (files := other_files(project, c))},
         unset=compose_start.read_unset(said.error_text),
         upgrades=next((name for name, text in (*named, *read) if compose_start.upgrades(text)), ""),
         last_words={} if facts.is_healthy else {name: text.strip() for name, text in ends.items() if text.strip()},
@@ -67,6 +75,14 @@ def _drift(
         names = _differing(own, services[name].environment)
         found[name] = f"variables {', '.join(names)}" if names else "its configuration"
     return found
+
+
+def other_files(project: Project, container: Container) -> str:
+    """Return the files that a container was made from; empty where they are those of the inventory, or not known."""
+    made = [posixpath.join(project.folder, file) for file in container.config_files]
+    if not made or made == [posixpath.join(project.folder, file) for file in project.files]:
+        return ""
+    return ", ".join(file.removeprefix(f"{project.folder}/") for file in made)
 
 
 def _differs(

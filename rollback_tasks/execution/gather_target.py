@@ -42,13 +42,16 @@ class Way:
 _EMPTY = parse_scripts({})
 
 
-def look_at(host: Host, project: Project, facts: HostFacts, commit: str) -> Way:
-    """Ask for scripts of both releases, the target's compose file and the deployed container's variables."""
+def look_at(host: Host, project: Project, facts: HostFacts, commit: str, *, keeps_variables: bool = False) -> Way:
+    """Ask for scripts of both releases, the target's compose file and the deployed container's variables.
+
+    :param keeps_variables: ``.env`` stays what it is now.
+    """
     container = _migrations_container(project, facts)
     names = ("alembic.ini", "pyproject.toml")
     asked: list[Command] = [git.show(project.folder, c, name) for c in (facts.git.commit, commit) for name in names]
     asked.append(git_history.traits(project.folder, commit))
-    asked.append(compose.config(project, commit))
+    asked.append(compose.config(project, commit, keeps_variables=keeps_variables))
     asked.append(containers.environment(container.id) if container else Command(argv=("true",), effect=Effect.READ))
     *files, kept, config, environment = _all(ask(host, asked), asked, host)
     traits = git_history.read_traits(kept.text)

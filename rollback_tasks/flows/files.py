@@ -17,7 +17,7 @@ from rollback_tasks.flows.world import World
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.outcome import RunReport
 from rollback_tasks.model.plan import Blocker, HostPlan
-from rollback_tasks.model.release import Release
+from rollback_tasks.model.release import Release, ReleaseStatus
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict, VerdictKind
 from rollback_tasks.planning import checkout_guards, containers_only, images_only, mixed, start_guards, target
@@ -44,7 +44,9 @@ def plan_compose(session: Session, request: RollbackRequest, world: World, _shar
     plan = replace(plan, target=found)
     host = world.read_only(session.host)
     if host.run(git_files.differ(project.folder, found.commit, project.files)).exit_code == 0:
-        return replace(plan, noop_reason=f"the compose file is that of {found.label}")
+        anew = f"; `inv rollback.config --host {facts.host}` makes the containers anew from it"
+        reason = f"the compose file is that of {found.label}{'' if facts.is_healthy else anew}"
+        return replace(plan, noop_reason=reason)
     if facts.git.unmerged:
         brief = f"the checkout holds an unfinished merge: {', '.join(facts.git.unmerged[:5])}"
         return replace(plan, blockers=(Blocker(brief, "finish it or take it back, then plan again."),))
@@ -67,6 +69,7 @@ def plan_compose(session: Session, request: RollbackRequest, world: World, _shar
         *(builds if pictures.builds and facts.git.dirty else ()),
         *left_alone(project, now, details.services),
         *drift,
+        *containers_only.warnings(facts, project),
     )
     plan = replace(plan, blockers=problems, verdict=verdict, warnings=warnings)
     plan = images_only.judge(
@@ -96,15 +99,25 @@ def _same_schema(current: Release) -> Verdict:
 
 
 def _earlier(session: Session, request: RollbackRequest, world: World, current: Release) -> Release | HostPlan:
-    """Return the release, or just the commit, whose compose file is wanted: by default the last good one, or where
-    nothing is recorded the one before the file was changed last."""
+    """Return the release, or just the commit, whose compose file is wanted.
+
+    By default that of the checkout itself where somebody changed the file by hand under a good release; else the last
+    good one before; where nothing is recorded the version before the last change of the file.
+    """
     facts, project = session.facts, session.project
     plan = HostPlan(host=facts.host, current=current, database=project.database)
+    is_by_hand = request.to is None and bool(
+        world.read_only(session.host).run(git_files.differ(project.folder, current.commit, project.files)).exit_code
+    )
+    if is_by_hand and current.status is ReleaseStatus.GOOD:
+        return current
     choice = choosing.choose(session, current, request.to)
     if choice.stays_because:
         return replace(plan, noop_reason=choice.stays_because)
     if choice.release is not None:
         return choice.release
+    if is_by_hand:
+        return current
     said = world.read_only(session.host).run(git_files.before_last_change(project.folder, project.files)).text.strip()
     if not said:
         brief = "git knows no earlier version of the compose file"

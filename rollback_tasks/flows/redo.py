@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rollback_tasks.config.schema import HostConfig
-from rollback_tasks.drivers import databases, git_checkout, postgres
+from rollback_tasks.drivers import compose, databases, git, git_checkout, postgres
 from rollback_tasks.errors import Declined, PlanRefused, RollbackError, UsageError
 from rollback_tasks.execution import lock, runs
 from rollback_tasks.execution.runs import PastRun, RunState
@@ -19,7 +19,7 @@ from rollback_tasks.flows.session import Session, close_all, look_again, open_al
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport, StepRecord, StepState
-from rollback_tasks.model.plan import HostPlan, Plan, Step
+from rollback_tasks.model.plan import Blocker, HostPlan, Plan, Step
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.planning import redo as decisions
 from rollback_tasks.planning import target
@@ -93,6 +93,7 @@ class _Redo:
         steps = _steps(run)
         protected = session.config.git.protected_branches
         found = tuple(decisions.blockers(facts, current, run.plan, steps, self._missing(steps), protected))
+        found += self._refused(session, run.run_id, steps)
         lost = () if found else self._lost(session, run.run_id)
         self.plans[name] = decisions.plan(
             facts,
@@ -111,6 +112,18 @@ class _Redo:
         """Return the hosts that went through the run together with this one and were not named."""
         met = {name for step in steps if isinstance(step, MeetOthers) for name in step.others}
         return tuple(sorted(met - self.sessions.keys()))
+
+    def _refused(self, session: Session, run_id: str, steps: tuple[Step, ...]) -> tuple[Blocker, ...]:
+        """Return why compose could not make the containers anew that come back."""
+        host, project = self.world.read_only(session.host), session.project
+        saved = git_checkout.saved_tree(run_id)
+        if (
+            not decisions.needs_containers(session.facts, steps)
+            or host.run(git.resolve(project.folder, saved)).exit_code
+        ):
+            return ()
+        answer = host.run(compose.config(project, saved))
+        return () if answer.exit_code == 0 else (decisions.unstartable(session.facts, saved, answer.error_text),)
 
     def _lost(self, session: Session, run_id: str) -> tuple[str, ...]:
         """Return what leaves the live database; nothing where the run kept no other one."""

@@ -68,11 +68,11 @@ def with_all_writers(plan: HostPlan, session: Session, world: World, share: Shar
 def look(session: Session, release: Release, world: World, *, code_only: bool = False) -> TargetFacts:
     """Ask the host for what the way to ``release`` is made of, and judge it.
 
-    :param code_only: the database is left alone.
+    :param code_only: the database is left alone, and so is the checkout, but for its compose files.
     """
     host = world.read_only(session.host)
     project, facts = session.project, session.facts
-    way = gather_target.look_at(host, project, facts, release.commit)
+    way = gather_target.look_at(host, project, facts, release.commit, keeps_variables=code_only)
     for secret in secret_parts(way.deployed.environment) if way.deployed else ():
         world.hide(secret)
     details = TargetFacts(

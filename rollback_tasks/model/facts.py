@@ -43,7 +43,8 @@ class Container:
     """One container of the compose project, not one-off ones.
 
     :param grace: seconds that it is given to stop; -1 = any time.
-    :param config_hash: what compose made it from; empty where it has no such label.
+    :param config_hash: what compose made it from, ``config_files`` the files that said so, as compose was called;
+        empty where it has no such label.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Container:
     started_at: str = ""
     grace: int = 10
     config_hash: str = ""
+    config_files: tuple[str, ...] = ()
 
     @property
     def is_running(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import HostPlan, Step
 from rollback_tasks.model.project import Project
@@ -53,12 +55,22 @@ def switch_file(
             is_dirty=bool(facts.git.dirty),
         ),
         parts.switch_images(project, facts, images),
-        parts.start_services(project, run_id, facts, images),
+        parts.start_services(project, run_id, facts, images, is_anew=not facts.compose_problem),
         settle(project, settings, facts),
         verify(project, facts, images, plan.verdict),
         *(() if reached.id == plan.current.id else (record,)),
     )
     return with_steps(plan, project, facts, steps, images)
+
+
+def warnings(facts: HostFacts, project: Project) -> Iterator[str]:
+    """Yield what the operator should know where compose refuses the file that is there: it makes no container anew, so
+    what runs is started again rather than replaced wherever it already is what the other file says."""
+    if facts.compose_problem and facts.up(project.app_services):
+        yield (
+            f"compose refuses the file that is there ({facts.compose_problem.splitlines()[-1]}): containers that have "
+            "to be replaced cannot be made anew from it, should the other file fail too"
+        )
 
 
 def recreate(

@@ -118,8 +118,13 @@ def switch_images(project: Project, facts: HostFacts, images: Images, *, is_down
     )
 
 
-def start_services(project: Project, run_id: str, facts: HostFacts, images: Images) -> StartServices:
-    """Start the target, as many containers as there were."""
+def start_services(
+    project: Project, run_id: str, facts: HostFacts, images: Images, *, is_anew: bool = True
+) -> StartServices:
+    """Start the target, as many containers as there were.
+
+    :param is_anew: False starts containers again that already are what the file says.
+    """
     return StartServices(
         project_=project,
         run_id=run_id,
@@ -127,6 +132,7 @@ def start_services(project: Project, run_id: str, facts: HostFacts, images: Imag
         images={service: images.wanted(service) for service in project.app_services},
         is_pulled=images.is_pulled_then,
         scale=scale(project, facts, images),
+        is_anew=is_anew,
     )
 
 

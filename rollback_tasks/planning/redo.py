@@ -16,6 +16,7 @@ from rollback_tasks.steps.merge_table import MergeTable
 from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.roll_containers import KeepServing
 from rollback_tasks.steps.swap_database import SwapDatabase
+from rollback_tasks.steps.stop_services import StopServices
 from rollback_tasks.steps.undo import irreversible, undos
 
 
@@ -117,6 +118,26 @@ def costs(live: Mapping[str, int], then: Mapping[str, int], kept_as: str) -> tup
     return (f"{rows} are not in the database that comes back; they stay in {kept_as}",)
 
 
+def needs_containers(facts: HostFacts, steps: tuple[Step, ...]) -> bool:
+    """True where compose has to make containers anew, from files that come back, that ran before the run."""
+    stops = [step for step in steps if isinstance(step, StopServices)]
+    there = {container.id for container in facts.containers}
+    is_gone = any(c.is_up and c.id not in there for stop in stops for c in stop.old)
+    return is_gone and moves_checkout(steps)
+
+
+def unstartable(facts: HostFacts, saved: str, said: str) -> Blocker:
+    """Return why a run cannot be taken back whose files compose refuses.
+
+    :param saved: the commit that holds them; ``said`` what compose said.
+    """
+    why = said.strip()[-500:] or "it gives no reason"
+    return Blocker(
+        f"compose refuses the file that would come back, and the containers that ran then are gone: {why}",
+        f"nothing could be started from it; `git show {saved}:FILE` on {facts.host} shows the file.",
+    )
+
+
 def moves_checkout(steps: tuple[Step, ...]) -> bool:
     """True where the run moved the work tree, and taking it back does so again."""
     return any(step.kind == "save_checkout" for step in steps)
@@ -143,6 +164,8 @@ def plan(
     left = said.get("current")
     back = undos(steps)
     warnings = [f"{reason} (cannot be taken back)" for reason in irreversible(steps)]
+    if back and said.get("was_healthy") is False and any(step.takes_service_away for step in steps):
+        warnings.append("the application was not healthy before that run: what was broken then comes back")
     if back and any(each.of in ("copy_database", "swap_database") for each in back):
         warnings.append("what was changed in rows that both databases have goes back too")
     warnings += [

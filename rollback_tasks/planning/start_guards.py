@@ -20,6 +20,10 @@ class Starting(Protocol):
         """Service to what its containers were made with and the compose file does not say now."""
 
     @property
+    def made_from(self) -> Mapping[str, str]:
+        """Service to the compose files that its containers were made from, where the inventory names others."""
+
+    @property
     def unset(self) -> tuple[str, ...]:
         """Variables that the compose file uses and nobody sets."""
 
@@ -36,19 +40,22 @@ def drift(start: Starting) -> Iterator[str]:
     """Yield in sentences what a start from the compose file would change besides what was asked for."""
     unset = f"; {', '.join(start.unset)} is set nowhere now" if start.unset else ""
     for service, what in start.drifted.items():
-        yield f"the containers of {service} were not made from the compose file as it is now: {what} differ{unset}"
+        files = start.made_from.get(service)
+        others = f"; they were made from {files}, and hosts.yaml names other files" if files else ""
+        made = f"the containers of {service} were not made from the compose file as it is now"
+        yield f"{made}: {what} differ{unset}{others}"
 
 
 def drift_blockers(start: Starting, facts: HostFacts, *, is_accepted: bool) -> Iterator[Blocker]:
     """Yield a blocker for each such sentence. What stood only in the deployer's shell cannot be brought back, not even
     by an undo: with other variables the application may well be healthy, and write to another database."""
-    if not is_accepted:
-        for sentence in drift(start):
-            yield Blocker(
-                sentence,
-                f"write what the deployer had in his shell to .env on {facts.host}; or, where the file is right, add "
-                "--accept-config to start from it.",
-            )
+    if is_accepted:
+        return
+    way = f"write what the deployer had in his shell to .env on {facts.host}"
+    if start.made_from:
+        way = "name all of those files in compose_files of hosts.yaml"
+    for sentence in drift(start):
+        yield Blocker(sentence, f"{way}; or, where the file is right, add --accept-config to start from it.")
 
 
 def schema_blockers(verdict: Verdict | None, start: Starting, facts: HostFacts, label: str) -> Iterator[Blocker]:

@@ -20,6 +20,7 @@ class StartServices(BaseStep):
     :param images: service to the target's image, for the projection.
     :param is_pulled: the target's compose file asks for a pull, which is held back.
     :param scale: service to its number of containers, where somebody had chosen another one than the file's.
+    :param is_anew: False leaves containers that already are what the file says.
     """
 
     kind: ClassVar[str] = "start_services"
@@ -30,6 +31,7 @@ class StartServices(BaseStep):
     images: Mapping[str, str]
     is_pulled: bool = False
     scale: Mapping[str, int] = field(default_factory=dict)
+    is_anew: bool = True
 
     def describe(self) -> str:
         """The operator's sentence."""
@@ -39,7 +41,7 @@ class StartServices(BaseStep):
     def forward(self) -> tuple[Action, ...]:
         """Recreate without building."""
         services = self.project_.app_services
-        return (compose.up(self.project_, services, is_pulled=self.is_pulled, scale=self.scale),)
+        return (compose.up(self.project_, services, is_pulled=self.is_pulled, scale=self.scale, is_anew=self.is_anew),)
 
     def project(self, state: HostState) -> HostState:
         """The target runs."""

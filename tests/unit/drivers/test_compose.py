@@ -154,6 +154,44 @@ def test_the_files_of_a_commit_are_resolved_beside_the_projects_own_surroundings
     assert (missing.exit_code, missing.error_text) == (4, "the commit has no file none.yml\n")
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "expected"),
+    [
+        ("TAG=then", "TAG=now", "TAG=then"),
+        (None, "TAG=now", ""),
+        ("TAG=then", None, "TAG=then"),
+        (None, None, None),
+    ],
+    ids=["tracked", "tracked since", "gone since", "never tracked"],
+)
+def test_the_variables_are_those_that_a_checkout_of_the_commit_brings(
+    tmp_path: Path, then: str | None, now: str | None, expected: str | None
+) -> None:
+    def git(*words: str) -> str:
+        given = ("-c", "user.name=t", "-c", "user.email=t@t")
+        done = subprocess.run(["git", *given, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / "deploy/a.yml").write_text("")
+    for text in (then, now):
+        if text is None:
+            (tmp_path / "deploy/.env").unlink(missing_ok=True)
+        else:
+            (tmp_path / "deploy/.env").write_text(text)
+        git("add", "-A")
+        git("commit", "-q", "--allow-empty", "-m", "x")
+    show = ("sh", "-c", 'for word; do case $word in */.env) echo "env: $(cat "$word")"; esac; done', "x")
+    project = a_project(str(tmp_path), compose=show, files=("deploy/a.yml",))
+    (tmp_path / "deploy/.env").write_text("untracked or changed by hand")
+    docker = FakeDocker(tmp_path)
+    told = docker.run(compose.config(project, git("rev-parse", "HEAD~1"))).text
+    assert told == ("" if expected is None else f"env: {expected}\n")
+    assert docker.run(compose.config(project, git("rev-parse", "HEAD~1"), keeps_variables=True)).text == ""
+    assert docker.run(compose.config(project)).text == ""
+
+
 def here(identity: str, service: str = "app", state: str = "running") -> dict[str, str]:
     return {"id": identity, "project": "comicpile", "service": service, "state": state, "image": "sha256:1"}
 

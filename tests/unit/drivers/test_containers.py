@@ -71,6 +71,7 @@ def test_a_container_is_read_whole() -> None:
         command=("sh", "-c", "echo 'it broke \"badly\"' >&2; exit 3"),
         started_at="2026-11-22T16:56:41.300857494Z",
         config_hash="b269e5e46217f647c5962deea7b32a3291488eb32120e424c981f0a2a717ae9d",
+        config_files=("docker-compose.yml",),
     )
 
 

@@ -147,6 +147,13 @@ PLAN = HostPlan(host="prod1", current=a_release(3), verdict=code_only())
 AHEAD = replace(PLAN, verdict=a_verdict(kind=VerdictKind.SCHEMA_AHEAD))
 
 
+def test_files_that_only_the_deployer_named_are_told_with_what_to_write() -> None:
+    start = Start(drifted={"app": "its configuration"}, made_from={"app": "docker-compose.yml, prod.yml"})
+    (blocker,) = judged(PLAN, start).blockers
+    assert blocker.brief.endswith("they were made from docker-compose.yml, prod.yml, and hosts.yaml names other files")
+    assert blocker.hint.startswith("name all of those files in compose_files of hosts.yaml")
+
+
 def test_older_code_is_not_offered_where_it_upgrades_at_start_and_the_schema_is_ahead() -> None:
     (blocker,) = judged(AHEAD, Start(upgrades="the command of service prestart")).blockers
     assert blocker.brief == (

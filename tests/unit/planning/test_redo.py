@@ -185,3 +185,38 @@ def test_a_run_whose_kept_rows_are_gone_is_not_taken_back() -> None:
     assert blocker.brief.startswith(f"schema rollback_{RUN}, in which that run kept rows, is not there")
     kept = replace(facts, database=a_database(("s3",), kept_schemas={f"rollback_{RUN}": 1}))
     assert not list(redo.blockers(kept, current, {}, (merged,), (), ()))
+
+
+@pytest.mark.parametrize(
+    ("steps", "gone", "needs"),
+    [
+        ((SAVED, STOPPED), True, True),
+        ((SAVED, STOPPED), False, False),
+        ((STOPPED,), True, False),
+        ((SAVED, replace(STOPPED, old=(a_container(state="exited"),))), True, False),
+    ],
+    ids=["replaced", "still there", "no file comes back", "nothing ran"],
+)
+def test_containers_have_to_be_made_anew_where_those_that_ran_are_gone(
+    steps: tuple[Any, ...], gone: bool, needs: bool
+) -> None:
+    now = a_container(number=2 if gone else 1)
+    assert redo.needs_containers(replace(some_facts(3), containers=(now,)), steps) is needs
+
+
+@pytest.mark.parametrize(("was_healthy", "is_told"), [(False, True), (True, False), (None, False)])
+def test_that_something_broken_comes_back_is_told(was_healthy: bool | None, is_told: bool) -> None:
+    facts = some_facts(3)
+    made = redo.plan(
+        facts,
+        current_release(facts, a_project()),
+        run_id=RUN,
+        said={"was_healthy": was_healthy},
+        steps=(STOPPED,),
+        found=(),
+        lost=(),
+        database="comicpile",
+        saved_as=RUN,
+    )
+    told = "the application was not healthy before that run: what was broken then comes back"
+    assert (told in made.warnings) is is_told
