@@ -19,6 +19,7 @@ def listing() -> Command:
             "docker",
             "image",
             "ls",
+            "--all",  # newer clients leave out what has no name, older ones what another image was built upon
             "--no-trunc",
             "--format",
             "{{.ID}} {{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}",

@@ -141,8 +141,8 @@ def _release(session: Session, request: RollbackRequest, current: Release, wante
     choice = choosing.choose(session, current, request.to)
     if choice.release is None:
         hint = (
-            f"name an image with --image ID: `docker image ls --no-trunc` on {facts.host} shows those that are there, "
-            "also the ones without a name."
+            f"name an image with --image ID: `docker image ls --all --no-trunc` on {facts.host} shows those that are "
+            "there, also the ones without a name."
         )
         return replace(plan, blockers=(Blocker(choice.problem, hint),))
     if choice.stays_because:

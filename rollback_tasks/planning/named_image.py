@@ -37,8 +37,8 @@ def named_images(
             what = "means several images" if matches else "is no image of this host: it was pruned, or never was here"
             return Blocker(
                 f"{reference} {what}",
-                f"`docker image ls --no-trunc` on {facts.host} shows what is there; `docker load` or `docker pull` "
-                f"brings one back, `inv rollback.full --host {facts.host} --to COMMIT` builds one.",
+                f"`docker image ls --all --no-trunc` on {facts.host} shows what is there; `docker load` or "
+                f"`docker pull` brings one back, `inv rollback.full --host {facts.host} --to COMMIT` builds one.",
             )
         for name in [service] if service else _meant(matches[0], text, project, facts, services):
             found[name] = matches[0]

@@ -153,7 +153,7 @@ def _unreachable(name: str, reference: str, wanted: str, facts: HostFacts, targe
     if not wanted:
         return Blocker(
             f"nothing says which image of service {name} release {target.label} had: it was never recorded",
-            f"name it: --image {name}=ID (`docker image ls --no-trunc` on {facts.host}); {builds}.",
+            f"name it: --image {name}=ID (`docker image ls --all --no-trunc` on {facts.host}); {builds}.",
         )
     if wanted not in facts.images:
         return Blocker(

@@ -115,7 +115,7 @@ def test_an_image_that_is_not_there_is_refused_with_what_to_do(text: str) -> Non
     found = named(text)
     assert isinstance(found, Blocker)
     assert "is no image of this host: it was pruned, or never was here" in found.brief
-    assert "docker image ls --no-trunc" in found.hint
+    assert "docker image ls --all --no-trunc" in found.hint
 
 
 def test_one_image_serves_all_services_of_one_name() -> None:
