@@ -114,6 +114,14 @@ def standalone_host(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) 
     return _stage(sandbox, "prod2", tmp_path_factory.mktemp("prod2"))
 
 
+@pytest.fixture(params=["plugin_host", "standalone_host"], ids=["plugin", "standalone"])
+def stage(request: pytest.FixtureRequest) -> Stage:
+    """A host of either generation of compose."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Stage)
+    return found
+
+
 @pytest.fixture
 def operator(sandbox: Sandbox, tmp_path: Path) -> Laptop:
     """A laptop of this test's own."""

@@ -1,4 +1,5 @@
-"""What the team that deploys does on a host by hand: files are changed, committed and started, as user deploy."""
+"""What the team that deploys does on a host by hand: files are changed, committed and started, as user deploy. And what
+tests of its mistakes ask."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.sandbox.stage import FOLDER, Stage
+from tests.sandbox.stage import FOLDER, Ended, Laptop, Seen, Stage
 
 COMPOSE = f"{FOLDER}/docker-compose.yml"
 
@@ -71,3 +72,31 @@ def images(stage: Stage) -> dict[str, set[str]]:
         service, image = line.split(" ")
         found.setdefault(service, set()).add(image)
     return found
+
+
+def inv(operator: Laptop, stage: Stage, task: str, *words: str) -> Ended:
+    """Run a task on the host without questions."""
+    return operator.inv(task, "--host", stage.name, "--yes", "--json", *words)
+
+
+def must(ended: Ended, code: int, outcome: str) -> Ended:
+    """Return how it ended, after looking whether that is how it should."""
+    assert (ended.code, ended.document["outcome"]) == (code, outcome), ended.err
+    return ended
+
+
+def verified(operator: Laptop, stage: Stage) -> None:
+    """verify.all is green."""
+    ended = operator.inv("verify.all", "--host", stage.name, "--json")
+    wrong = [one for one in ended.host["checks"] if not one["ok"]]
+    assert (ended.code, wrong) == (0, [])
+
+
+def kept(seen: Seen) -> tuple[Any, ...]:
+    """What no task of these touches."""
+    return (seen.head, seen.branch, seen.worktrees, seen.databases, seen.schema, seen.rows)
+
+
+def app_dies(services: dict[str, Any]) -> None:
+    """The mistake of the team: a command that ends at once."""
+    services["app"]["command"] = ["sh", "-c", "echo no such thing; exit 3"]

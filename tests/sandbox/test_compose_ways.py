@@ -10,10 +10,20 @@ import pytest
 
 from rollback_tasks.sandbox.project import Project
 from tests.sandbox.stage import FOLDER, Laptop, Stage, laptop, until
-from tests.sandbox.team import commit, compose_file, ids, images, team, up, write
-from tests.sandbox.test_containers import app_dies, inv, kept, must, stage, verified
-
-__all__ = ["stage"]
+from tests.sandbox.team import (
+    app_dies,
+    commit,
+    compose_file,
+    ids,
+    images,
+    inv,
+    kept,
+    must,
+    team,
+    up,
+    verified,
+    write,
+)
 
 pytestmark = [pytest.mark.timeout(600, func_only=True), pytest.mark.long]
 

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.sandbox.stage import FOLDER, Ended, Laptop, Seen, Stage, until
-from tests.sandbox.team import COMPOSE, commit, compose_file, ids, images, lay, team, up
+from tests.sandbox.stage import FOLDER, Laptop, Stage, until
+from tests.sandbox.team import (
+    COMPOSE,
+    app_dies,
+    commit,
+    compose_file,
+    ids,
+    images,
+    inv,
+    kept,
+    lay,
+    must,
+    team,
+    up,
+    verified,
+)
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
-
-
-@pytest.fixture(params=["plugin_host", "standalone_host"], ids=["plugin", "standalone"])
-def stage(request: pytest.FixtureRequest) -> Stage:
-    """A host of either generation of compose."""
-    found = request.getfixturevalue(request.param)
-    assert isinstance(found, Stage)
-    return found
-
-
-def inv(operator: Laptop, stage: Stage, task: str, *words: str) -> Ended:
-    """Run a task on the host without questions."""
-    return operator.inv(task, "--host", stage.name, "--yes", "--json", *words)
-
-
-def must(ended: Ended, code: int, outcome: str) -> Ended:
-    """Return how it ended, after looking whether that is how it should."""
-    assert (ended.code, ended.document["outcome"]) == (code, outcome), ended.err
-    return ended
-
-
-def verified(operator: Laptop, stage: Stage) -> None:
-    """verify.all is green."""
-    ended = operator.inv("verify.all", "--host", stage.name, "--json")
-    wrong = [one for one in ended.host["checks"] if not one["ok"]]
-    assert (ended.code, wrong) == (0, [])
-
-
-def kept(seen: Seen) -> tuple[Any, ...]:
-    """What no task of these touches."""
-    return (seen.head, seen.branch, seen.worktrees, seen.databases, seen.schema, seen.rows)
-
-
-def app_dies(services: dict[str, Any]) -> None:
-    """The mistake of the team: a command that ends at once."""
-    services["app"]["command"] = ["sh", "-c", "echo no such thing; exit 3"]
 
 
 def test_images_alone_go_back_and_come_back(plugin_host: Stage, operator: Laptop) -> None:
@@ -281,3 +257,28 @@ def test_images_go_back_with_the_database_down(stage: Stage, operator: Laptop) -
     verified(operator, stage)
     must(inv(operator, stage, "rollback.redo"), 0, "done")
     assert stage.look().running == before.running
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("task", ["rollback.docker", "rollback.compose", "rollback.config"])
+@pytest.mark.parametrize("is_after", [False, True], ids=["before they start", "after they started"])
+def test_what_cannot_start_is_put_back(plugin_host: Stage, operator: Laptop, task: str, is_after: bool) -> None:
+    stage = plugin_host
+    stage.play("bad-code" if task == "rollback.docker" else "v6")
+    if task != "rollback.docker":
+        compose_file(stage, lambda services: services["app"]["environment"].update(EXTRA="by hand"))
+    if task == "rollback.compose":
+        up(stage)
+    before = stage.look()
+    served = stage.health()
+    stage.when_docker("compose *up -d*", "exit 1" if not is_after else "code=1", is_after=is_after)
+    try:
+        ended = must(inv(operator, stage, task), 4, "restored")
+        assert stage.was_sprung()
+    finally:
+        stage.disarm()
+    until(lambda: stage.health() == served, seconds=60)
+    now = stage.look()
+    assert (kept(now), now.files, now.index, now.status) == (kept(before), before.files, before.index, before.status)
+    assert (now.running, now.images, is_after or now.app == before.app) == (before.running, before.images, True)
+    assert ended.host["to"] == ended.host["from"]
