@@ -15,8 +15,8 @@ from rollback_tasks.steps.copy_database import CopyDatabase
 from rollback_tasks.steps.merge_table import MergeTable
 from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.roll_containers import KeepServing
-from rollback_tasks.steps.swap_database import SwapDatabase
 from rollback_tasks.steps.stop_services import StopServices
+from rollback_tasks.steps.swap_database import SwapDatabase
 from rollback_tasks.steps.undo import irreversible, undos
 
 
