@@ -12,7 +12,7 @@ from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Blocker
 from rollback_tasks.model.project import Project
 from rollback_tasks.planning.parts import Images
-from rollback_tasks.planning.pictures import clashing, is_pulled, left_pictures, one_shots
+from rollback_tasks.planning.pictures import builder, clashing, is_pulled, left_pictures, one_shots
 
 
 def file_pictures(
@@ -29,6 +29,7 @@ def file_pictures(
         left=left_pictures(project, facts),
         reached=case.reached,
         builds=case.builds,
+        aliases=case.aliases,
         pulls=case.pulls,
         pins=case.pins,
         references={name: then[name].image for name in project.app_services if name in then},
@@ -37,7 +38,7 @@ def file_pictures(
         replicas={name: service.replicas for name, service in then.items()},
         one_shots=one_shots(project, then),
     )
-    return images, (*case.problems, *clashing(images))
+    return images, (*dict.fromkeys(case.problems), *clashing(images))
 
 
 class _Case:
@@ -47,6 +48,7 @@ class _Case:
         self.project, self.facts, self.now, self.then = project, facts, now, then
         self.reached: dict[str, str] = {}
         self.builds: dict[str, Mapping[str, object]] = {}
+        self.aliases: dict[str, str] = {}
         self.pulls: dict[str, str] = {}
         self.pins: dict[str, str] = {}
         self.problems: list[Blocker] = []
@@ -55,6 +57,10 @@ class _Case:
         service = self.then.get(name)
         if service is None:
             self.problems.append(Blocker(f"the compose file has no service {name}"))
+            return
+        owner = builder(self.project, self.then, name)
+        if owner != name:
+            self._follow(name, owner)
             return
         if image_driver.is_fixed(service.image):
             found = image_driver.find(self.facts.images, service.image)
@@ -70,6 +76,19 @@ class _Case:
         else:
             self.pins[name] = image_driver.pin_name(self.project.name, name, _digest(service.image))
             self.pulls[self.pins[name]] = service.image
+
+    def _follow(self, name: str, owner: str) -> None:
+        """Start a service with what is built under its name for another one."""
+        if owner not in self.pins:
+            self.add(owner)
+        of_owner = self.pins.get(owner, "")
+        if of_owner in self.reached:
+            found = self.reached[of_owner]
+            self.pins[name] = image_driver.pin_name(self.project.name, name, found)
+            self.reached[self.pins[name]] = found
+        elif of_owner in self.builds:
+            self.pins[name] = self._pin(name, self.then[owner])
+            self.aliases[self.pins[name]] = of_owner
 
     def _running(self, name: str, service: Service) -> str | None:
         """Return what runs, where the file asks for nothing else than that."""

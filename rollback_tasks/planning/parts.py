@@ -23,6 +23,7 @@ class Images:
     :param left: pin to the image id that runs now.
     :param reached: pin to the image id of the target, where it is on the host.
     :param builds: pin to the ``build`` part of the compose file, for what must be built.
+    :param aliases: pin to the pin of a service that starts the same name, and whose build is the one of both.
     :param pulls: pin to the reference that is fetched from its registry.
     :param pins: service to its pin.
     :param references: service to the reference in the target's compose file.
@@ -34,6 +35,7 @@ class Images:
     left: Mapping[str, str] = field(default_factory=dict)
     reached: Mapping[str, str] = field(default_factory=dict)
     builds: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     pulls: Mapping[str, str] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +46,7 @@ class Images:
 
     def wanted(self, service: str) -> str:
         """Return the image of a service: its id where it is known, else the pin that it is built under."""
-        pin = self.pins[service]
+        pin = self.aliases.get(self.pins[service], self.pins[service])
         return self.reached.get(pin, pin)
 
 
@@ -94,6 +96,7 @@ def prepare_images(project: Project, run_id: str, commit: str, images: Images) -
         left=images.left,
         reached=images.reached,
         builds=images.builds,
+        aliases=images.aliases,
         pulls=images.pulls,
     )
 

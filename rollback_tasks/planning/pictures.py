@@ -48,20 +48,26 @@ def pictures_of(
     pins: dict[str, str] = {}
     references: dict[str, str] = {}
     problems = []
+    aliases = {}
+    # A service that the record does not have: what it shares its name with decides.
+    known = {details.services[name].image: image for name, image in target.images.items() if name in details.services}
     for name in project.app_services:
         service = details.services.get(name)
         if service is None:
             problems.append(Blocker(f"the target's compose file has no service {name}"))
             continue
         references[name] = service.image
-        recorded = target.images.get(name, "")
+        recorded = target.images.get(name) or known.get(service.image, "")
         if not recorded and target.commit == current.commit:
             # What runs was made from that very commit: nothing has to be built again.
             recorded = current.images.get(name, "")
         by_commit = image_driver.pin_name(project.name, name, target.commit)
-        found = facts.images.get(recorded) or facts.images.get(by_commit)
+        owner = builder(project, details.services, name)
+        build = details.services[owner].build
+        of_owner = image_driver.pin_name(project.name, owner, target.commit)
+        found = facts.images.get(recorded) or facts.images.get(by_commit) or facts.images.get(of_owner)
         # What a digest in the compose file names is started, whatever was recorded.
-        if image_driver.is_fixed(service.image) or (found is None and not service.build):
+        if image_driver.is_fixed(service.image) or (found is None and not build):
             found = image_driver.find(facts.images, service.image)
         if found is not None and not recorded and _is_unknown(project, facts, details, name, found, target):
             problems.append(
@@ -74,8 +80,8 @@ def pictures_of(
         elif found is not None:
             pins[name] = image_driver.pin_name(project.name, name, found)
             reached[pins[name]] = found
-        elif service.build and not image_driver.is_fixed(service.image):
-            problem = image_driver.build_problem(service.build, project.folder)
+        elif build and not image_driver.is_fixed(service.image):
+            problem = image_driver.build_problem(build, project.folder)
             if problem:
                 problems.append(
                     Blocker(
@@ -85,7 +91,10 @@ def pictures_of(
                 )
                 continue
             pins[name] = by_commit
-            builds[by_commit] = service.build
+            if owner == name:
+                builds[by_commit] = build
+            else:
+                aliases[by_commit] = of_owner
         else:
             problems.append(
                 Blocker(
@@ -97,6 +106,7 @@ def pictures_of(
         left=left,
         reached=reached,
         builds=builds,
+        aliases=aliases,
         pins=pins,
         references=references,
         is_pulled_now=is_pulled(project, details.current_services),
@@ -204,6 +214,14 @@ def _is_unknown(
         and found == by_name
         and image_driver.pin_name(project.name, name, target.commit) not in facts.images
     )
+
+
+def builder(project: Project, services: Mapping[str, Service], name: str) -> str:
+    """Return the app service whose build makes the image that a service starts: the first that builds under its name,
+    or the service itself."""
+    reference = services[name].image
+    builds = (one for one in project.app_services if one in services and services[one].build)
+    return next((one for one in builds if services[one].image == reference), name)
 
 
 def one_shots(project: Project, services: Mapping[str, Service]) -> tuple[str, ...]:

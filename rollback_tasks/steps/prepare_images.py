@@ -19,6 +19,7 @@ class PrepareImages(BaseStep):
     :param left: pin name to the image id that runs now.
     :param reached: pin name to the image id of the target, where it is known.
     :param pulls: pin name to the reference that is fetched from its registry.
+    :param aliases: pin name to the name of a built image that it stands for as well.
     :param builds: pin name to the ``build`` part of the target's compose file, for what must be built.
     """
 
@@ -30,6 +31,7 @@ class PrepareImages(BaseStep):
     reached: Mapping[str, str]
     builds: Mapping[str, Mapping[str, Any]]
     pulls: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def tree(self) -> str:
@@ -65,12 +67,13 @@ class PrepareImages(BaseStep):
             *pins,
             git.add_tree(self.project_.folder, self.commit, self.tree),
             *made,
+            *((images.tag(self.aliases),) if self.aliases else ()),
             git.remove_tree(self.project_.folder, self.tree),
         )
 
     def postcondition(self) -> tuple[Check, ...]:
         """Every name means an image."""
-        named = {**self.left, **self.reached, **{name: name for name in (*self.builds, *self.pulls)}}
+        named = {**self.left, **self.reached, **self.aliases, **{name: name for name in (*self.builds, *self.pulls)}}
         return (Check("every image that is needed is pinned", images.mean(named)),) if named else ()
 
     def project(self, state: HostState) -> HostState:
