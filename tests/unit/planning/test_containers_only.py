@@ -8,6 +8,7 @@ from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import HostPlan
 from rollback_tasks.planning.containers_only import switch_file, warnings
 from rollback_tasks.planning.file_pictures import file_pictures
+from rollback_tasks.planning.mixed import mix
 from rollback_tasks.planning.target import current_release
 from tests.builders import (
     a_container,
@@ -30,7 +31,9 @@ def plan(facts: HostFacts, to: str) -> HostPlan:
     assert problems == ()
     current = current_release(facts, PROJECT)
     made = HostPlan(host="prod1", current=current, verdict=code_only())
-    return switch_file(a_request(), PROJECT, some_settings(), facts, to, current, pictures, made, "r2")
+    images = {name: pictures.wanted(name) for name in pictures.pins}
+    reached = current if to == current.commit else mix(a_request(), current, "compose file of r2", images)
+    return switch_file(a_request(), PROJECT, some_settings(), facts, to, reached, pictures, made, "r2")
 
 
 def test_the_file_of_another_commit_is_recorded_and_that_of_the_checkout_says_nothing_against_it() -> None:
