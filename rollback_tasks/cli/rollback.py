@@ -124,6 +124,43 @@ def restore(
 
 
 @rollback_task(
+    "rollback.volume",
+    shape=Shape.FLEET,
+    help={
+        "backup": "its name, as backup.list shows it, or 'latest' for the newest proven one",
+        "leave": "other databases of the cluster that may stay behind in the old volume",
+        "accept_data_loss": "tables whose newer rows may leave the live database, as the plan names them",
+        "skip_proof": _SKIP_PROOF,
+    },
+)
+def volume(
+    context: Context,
+    options: Options,
+    *,
+    backup: str | None = None,
+    leave: tuple[str, ...] = (),
+    accept_data_loss: tuple[str, ...] = (),
+    skip_proof: bool = False,
+) -> RunReport:
+    """Give the database a new volume, made from a backup
+
+    Filled and proven beside while the application serves, with every role and setting; then both volumes exchange their
+    data. For data files that are damaged where the server still runs; rollback.restore needs less.
+    """
+    from rollback_tasks.cli.wiring import wire
+    from rollback_tasks.flows import volume as flow
+    from rollback_tasks.planning.volume import Wish
+
+    if backup is None:
+        raise UsageError("--backup is needed: which one is restored", hint="`inv backup.list --host NAME` shows them.")
+    wired = wire(options)
+    request = wired.request(options, accepted=accept_data_loss)
+    names = frozenset(name for word in leave for name in word.split(",") if name)
+    wish = Wish(leaves=names)
+    return flow.volume(request, wired.configs, wired.world, backup=backup, wish=wish, proves=not skip_proof)
+
+
+@rollback_task(
     "rollback.table",
     shape=Shape.FLEET,
     help={
@@ -254,4 +291,4 @@ def resume(context: Context, options: Options) -> RunReport:
     return flow.resume(wired.request(options), wired.configs, wired.world)
 
 
-ns = collection("rollback", full, plan, table, database, restore, pitr, *CONTAINERS, git, resume, abort, *RUNS)
+ns = collection("rollback", full, plan, table, database, restore, volume, pitr, *CONTAINERS, git, resume, abort, *RUNS)

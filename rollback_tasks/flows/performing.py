@@ -26,6 +26,7 @@ from rollback_tasks.model.plan import Gate, HostPlan
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.steps.await_healthy import gate
 from rollback_tasks.steps.codec import to_json
+from rollback_tasks.steps.exchange_volumes import ExchangeVolumes
 from rollback_tasks.steps.merge_table import MergeTable
 
 
@@ -166,8 +167,8 @@ def _running(session: Session, plan: HostPlan) -> Mapping[str, str | None] | Non
 
 
 def _said(session: Session, plan: HostPlan, run_id: str) -> tuple[str, ...]:
-    """Return what a run has to tell of the data: what it did to a table, what is less than it was."""
-    told: tuple[str, ...] = ()
+    """Return what a run has to tell of the data: what it did to a table or put aside, what is less than it was."""
+    told = tuple(step.told(session.config.name) for step in plan.steps if isinstance(step, ExchangeVolumes))
     if any(step.kind == MergeTable.kind for step in plan.steps):
         try:
             told = tuple(session.host.run(table_rows.told(session.project, run_id)).text.splitlines())

@@ -16,6 +16,7 @@ from rollback_tasks.flows.everywhere import OfHost, everywhere
 from rollback_tasks.flows.locking import Locks, still_fits, with_sites
 from rollback_tasks.flows.reports import concluded, planned
 from rollback_tasks.flows.session import Session, close_all, look_again, open_all, untouched
+from rollback_tasks.flows.volume import gone
 from rollback_tasks.flows.world import World
 from rollback_tasks.model import events
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport, StepRecord, StepState
@@ -94,6 +95,7 @@ class _Redo:
         protected = session.config.git.protected_branches
         found = tuple(decisions.blockers(facts, current, run.plan, steps, self._missing(steps), protected))
         found += self._refused(session, run.run_id, steps)
+        found += gone(session, self.world, run.run_id, steps)
         lost = () if found else self._lost(session, run.run_id)
         self.plans[name] = decisions.plan(
             facts,

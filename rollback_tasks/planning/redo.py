@@ -12,6 +12,7 @@ from rollback_tasks.model.facts import HostFacts
 from rollback_tasks.model.plan import Blocker, HostPlan, HostState, Step
 from rollback_tasks.model.release import Release
 from rollback_tasks.steps.copy_database import CopyDatabase
+from rollback_tasks.steps.exchange_volumes import ExchangeVolumes
 from rollback_tasks.steps.merge_table import MergeTable
 from rollback_tasks.steps.push_ref import PushRef
 from rollback_tasks.steps.roll_containers import KeepServing
@@ -138,6 +139,13 @@ def unstartable(facts: HostFacts, saved: str, said: str) -> Blocker:
     )
 
 
+def _kept_in_volumes(steps: tuple[Step, ...], run_id: str) -> Iterator[str]:
+    """Yield what leaves the live database with a volume: nobody can look into the other one before it is live."""
+    for step in steps:
+        if isinstance(step, ExchangeVolumes):
+            yield f"whatever was changed since that run (it stays in volume {step.volume.aside(run_id)})"
+
+
 def moves_checkout(steps: tuple[Step, ...]) -> bool:
     """True where the run moved the work tree, and taking it back does so again."""
     return any(step.kind == "save_checkout" for step in steps)
@@ -163,6 +171,7 @@ def plan(
     """
     left = said.get("current")
     back = undos(steps)
+    lost = (*lost, *_kept_in_volumes(steps, run_id)) if not found else lost
     warnings = [f"{reason} (cannot be taken back)" for reason in irreversible(steps)]
     if back and said.get("was_healthy") is False and any(step.takes_service_away for step in steps):
         warnings.append("the application was not healthy before that run: what was broken then comes back")

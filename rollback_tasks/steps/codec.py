@@ -27,10 +27,12 @@ from rollback_tasks.steps.downgrade_schema import DowngradeSchema
 from rollback_tasks.steps.drop_pins import DropPins
 from rollback_tasks.steps.drop_put_aside import DropKeptRows, DropPutAside
 from rollback_tasks.steps.end_sessions import EndSessions
+from rollback_tasks.steps.exchange_volumes import ExchangeVolumes, StartDatabase, StopDatabase
 from rollback_tasks.steps.make_reverts import MakeReverts
 from rollback_tasks.steps.meet_others import MeetOthers
 from rollback_tasks.steps.merge_table import MergeTable, StageTable
 from rollback_tasks.steps.move_checkout import MoveCheckout
+from rollback_tasks.steps.new_volume import CloseVolume, FillVolume, MakeVolume
 from rollback_tasks.steps.prepare_images import PrepareImages
 from rollback_tasks.steps.prove_backup import DropScratch, ProveBackup
 from rollback_tasks.steps.prune_backups import PruneBackups, PruneCopies
@@ -63,6 +65,7 @@ KINDS: Mapping[str, type[BaseStep]] = {
         AwaitHealthy,
         AwaitRunning,
         BackupDatabase,
+        CloseVolume,
         CheckoutFiles,
         CheckoutRelease,
         CopyDatabase,
@@ -75,10 +78,13 @@ KINDS: Mapping[str, type[BaseStep]] = {
         DropRestored,
         DropScratch,
         DumpRecovered,
+        ExchangeVolumes,
+        FillVolume,
         DropPins,
         EndSessions,
         KeepServing,
         MakeReverts,
+        MakeVolume,
         MeetOthers,
         MergeTable,
         NoteServed,
@@ -103,6 +109,8 @@ KINDS: Mapping[str, type[BaseStep]] = {
         SaveEvidence,
         StageTable,
         StartBeside,
+        StartDatabase,
+        StopDatabase,
         StartServices,
         StopServices,
         SwapDatabase,

@@ -40,6 +40,7 @@ from tests.builders import (
     some_settings,
 )
 from tests.folds import assert_reads_and_stands_alone, assert_undone_from_any_beginning
+from tests.unit.planning import test_volume as of_volume
 from tests.unit.steps import test_git_steps as of_git
 from tests.unit.steps import test_partial
 from tests.unit.steps import test_recovery_steps as recovery
@@ -115,7 +116,7 @@ STEPS: dict[str, Step] = (
     }
 )
 STEPS["end_sessions"] = EndSessions(project_=PROJECT, sessions=((7, 1), (8, 2)), who=("pid 7 (ann)", "pid 8 (bob)"))
-OTHERS = (restore.STEPS, test_partial.STEPS, recovery.STEPS, of_git.STEPS)
+OTHERS = (restore.STEPS, test_partial.STEPS, recovery.STEPS, of_git.STEPS, of_volume.STEPS)
 
 
 @pytest.mark.parametrize("name", PLANS)
