@@ -142,7 +142,7 @@ def volume(
     accept_data_loss: tuple[str, ...] = (),
     skip_proof: bool = False,
 ) -> RunReport:
-    """Give the database a new volume, made from a backup
+    """Give the database a new volume from a backup
 
     Filled and proven beside while the application serves, with every role and setting; then both volumes exchange their
     data. For data files that are damaged where the server still runs; rollback.restore needs less.
