@@ -132,7 +132,8 @@ class Settling:
             case journal.NOT_ALL_UNDONE:
                 self._strand(
                     not_undone(found),
-                    f"see the logs in {self.lead.folder}/undo on {self.name}, then `{self._abort}`.",
+                    f"its guard tries again meanwhile; see the logs in {self.lead.folder}/undo on {self.name}, "
+                    f"then `{self._abort}`.",
                 )
             case journal.FENCED:
                 self._strand(
