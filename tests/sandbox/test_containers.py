@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sandbox.stage import FOLDER, Laptop, Stage, until
+from tests.sandbox.stage import FOLDER, Laptop, Seen, Stage, until
 from tests.sandbox.team import (
     COMPOSE,
     app_dies,
@@ -25,30 +25,32 @@ pytestmark = pytest.mark.timeout(600, func_only=True)
 
 
 def test_images_alone_go_back_and_come_back(plugin_host: Stage, operator: Laptop) -> None:
-    _images_alone(plugin_host, operator)
+    before = plugin_host.play("bad-code")
+    _images_go_back(plugin_host, operator, before)
+    back = must(inv(operator, plugin_host, "rollback.redo"), 0, "done")
+    assert "the application was not healthy before that run: what was broken then comes back" in back.err
+    now = plugin_host.look()
+    assert (now.running, kept(now), now.files) == (before.running, kept(before), before.files)
 
 
-@pytest.mark.long
-def test_images_alone_go_back_and_come_back_with_docker_compose(standalone_host: Stage, operator: Laptop) -> None:
-    _images_alone(standalone_host, operator)
-
-
-def _images_alone(stage: Stage, operator: Laptop) -> None:
-    before = stage.play("bad-code")
+def _images_go_back(stage: Stage, operator: Laptop, before: Seen) -> None:
     done = must(inv(operator, stage, "rollback.docker", "--reason", "wrong answers"), 0, "done")
     now = stage.look()
     assert (now.running, stage.health()) == ((stage.image_of("v6"),), (200, "v6"))
     assert (kept(now), now.files, now.index) == (kept(before), before.files, before.index)
     assert done.host["downtime_seconds"] > 0
     verified(operator, stage)
+
+
+@pytest.mark.long
+def test_the_ledger_follows_images_to_and_fro(standalone_host: Stage, operator: Laptop) -> None:
+    stage = standalone_host
+    before = stage.play("bad-code")
+    _images_go_back(stage, operator, before)
     shown = operator.inv("release.show", "--host", stage.name, "--release", before.head)
     assert (shown.code, "wrong answers" in shown.out) == (9, True), shown.out
     assert must(inv(operator, stage, "rollback.docker"), 0, "noop").host["noop_reason"]
-
-    back = must(inv(operator, stage, "rollback.redo"), 0, "done")
-    assert "the application was not healthy before that run: what was broken then comes back" in back.err
-    now = stage.look()
-    assert (now.running, kept(now), now.files) == (before.running, kept(before), before.files)
+    must(inv(operator, stage, "rollback.redo"), 0, "done")
     stage.await_behaviour("bad-code")
     shown = operator.inv("release.show", "--host", stage.name, "--release", before.head)
     assert (shown.code, "never recorded" in shown.out) == (0, True), shown.out
