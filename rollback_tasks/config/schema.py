@@ -91,7 +91,7 @@ class HostConfig:
     :param compose_files: paths in the checkout, in the order that compose gets them.
     :param app_services: compose services that a rollback stops, switches and starts.
     :param endpoints: paths of the health URL's server, or whole URLs, that have to answer 2xx or 3xx.
-    :param smoke_command: words to run inside the first app service; empty = none.
+    :param smoke_command: words to run inside the first app service that goes on running; empty = none.
     :param tables: tables that reports count; empty = every table.
     """
 

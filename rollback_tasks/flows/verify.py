@@ -187,7 +187,10 @@ def _tests(case: Case) -> Iterator[Finding]:
     if not case.may_run_tests:
         yield Finding(check="tests", says=f"a dry run does not run {' '.join(words)}")
         return
-    service = session.project.app_services[0]
+    services, ours = session.gathered.services, session.project.app_services
+    # One that ends by itself, as the others wait for, is nothing to run tests in.
+    serving = [name for name in ours if name not in services or not services[name].is_one_shot]
+    service = (serving or list(ours))[0]
     running = [c for c in session.facts.service_containers(service) if c.is_running]
     if not running:
         yield Finding(check="tests", says="", problem=f"{service} does not run, so its tests cannot")
