@@ -153,7 +153,7 @@ def test_containers_are_made_anew_from_the_file_that_is_there(stage: Stage, oper
     # The seed's trouble: somebody started the application with what only his shell had.
     team(
         stage,
-        "export DATABASE_URL=postgresql+psycopg://nobody:x@nowhere/none; compose up -d --no-build app 2>&1",
+        "export DATABASE_URL=postgresql+psycopg://nobody:x@db:5432/none; compose up -d --no-build app 2>&1",
     )
     until(lambda: stage.health()[0] == 500, seconds=60)
     done = must(inv(operator, stage, "rollback.config"), 0, "done")
