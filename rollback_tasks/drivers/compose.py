@@ -1,15 +1,13 @@
-"""docker compose, both generations: what it would start, starting it, putting back what ran."""
+"""docker compose, both generations: what it would start, and starting it."""
 
 from __future__ import annotations
 
 import posixpath
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rollback_tasks.errors import MalformedAnswer
-from rollback_tasks.model.facts import Container
 from rollback_tasks.model.project import Project
 from rollback_tasks.shell import Command, Effect, Secret, script
 
@@ -207,7 +205,7 @@ def _listed(said: object) -> list[str]:
 
 
 # A pull would move the name from the image that is gone back to.
-_NO_PULL = ("--pull", "never")
+NO_PULL = ("--pull", "never")
 
 
 def up(
@@ -224,7 +222,7 @@ def up(
     :param is_pulled: the file asks for a pull, which is held back. Not every compose knows how, so only then.
     :param scale: service to its number of containers, where that is not the file's.
     """
-    held = _NO_PULL if is_pulled else ()
+    held = NO_PULL if is_pulled else ()
     scaled = [word for service, count in sorted((scale or {}).items()) for word in ("--scale", f"{service}={count}")]
     forced = ("--force-recreate",) if is_anew else ()
     words = ("up", "-d", "--no-deps", "--no-build", *forced, *held, *scaled, *services)
@@ -232,61 +230,5 @@ def up(
         argv=project.compose_words(*words),
         effect=Effect.WRITE,
         cwd=project.folder,
-        timeout=300,
-    )
-
-
-# The very containers come back where they still are; else compose makes them anew from the restored files and tags,
-# and starts only what ran.
-_REVIVE = """\
-project=$1 folder=$2 held=$3 count=$4
-shift 4
-ran= slept= ran_scale= slept_scale=
-while [ "$count" -gt 0 ]; do
-  service=$1 id=$2 running=$3 replicas=$4
-  shift 4
-  scale=
-  [ "$replicas" -le 1 ] || scale=" --scale $service=$replicas"
-  count=$((count - 1))
-  docker version >/dev/null || exit 1
-  if docker inspect --type container "$id" >/dev/null 2>&1; then
-    if [ "$running" = yes ]; then docker start "$id" >/dev/null || exit 1; fi
-  elif [ "$running" = yes ]; then
-    case " $ran " in *" $service "*) ;; *) ran="$ran $service" ran_scale=$ran_scale$scale ;; esac
-  else
-    case " $slept " in *" $service "*) ;; *) slept="$slept $service" slept_scale=$slept_scale$scale ;; esac
-  fi
-done
-cd -- "$folder" || exit 1
-[ -z "$slept" ] || "$@" up --no-start --no-deps --no-build --force-recreate $held $slept_scale $slept || exit 1
-[ -z "$ran" ] || "$@" up -d --no-deps --no-build --force-recreate $held $ran_scale $ran
-"""
-
-
-def revive(project: Project, old: Sequence[Container], *, is_pulled: bool = False) -> Command:
-    """Return the command that gives the services the containers that they had, and as many. Safe at any time and twice.
-
-    :param is_pulled: as in ``up``.
-    """
-    numbers = Counter(c.service for c in old)
-    words = [
-        word
-        for c in old
-        for word in (
-            c.service,
-            c.id,
-            "yes" if c.is_up else "no",
-            str(numbers[c.service]),
-        )
-    ]
-    return script(
-        _REVIVE,
-        project.name,
-        project.folder,
-        " ".join(_NO_PULL) if is_pulled else "",
-        str(len(old)),
-        *words,
-        *project.compose_words(),
-        effect=Effect.WRITE,
         timeout=300,
     )

@@ -46,7 +46,7 @@ def switch_file(
         SaveEvidence(project_=project, run_id=run_id),
         parts.prepare_images(project, run_id, facts.git.commit, images),
         SaveCheckout(project_=project, run_id=run_id, target=commit, changed=len(facts.git.dirty)),
-        parts.stop_services(project, facts, images),
+        parts.stop_services(project, facts, images, commit=commit),
         CheckoutFiles(
             project_=project,
             run_id=run_id,

@@ -101,10 +101,15 @@ def prepare_images(project: Project, run_id: str, commit: str, images: Images) -
     )
 
 
-def stop_services(project: Project, facts: HostFacts, images: Images) -> StopServices:
-    """Stop the containers that are there."""
+def stop_services(project: Project, facts: HostFacts, images: Images, *, commit: str = "") -> StopServices:
+    """Stop the containers that are there.
+
+    :param commit: whose compose file they are replaced from; empty where the file stays.
+    """
     old = tuple(c for c in facts.containers if c.service in project.app_services)
-    return StopServices(project_=project, old=old, is_pulled=images.is_pulled_now)
+    # What was made from an older file cannot be made again from one that compose refuses.
+    otherwise = commit if facts.compose_problem else ""
+    return StopServices(project_=project, old=old, is_pulled=images.is_pulled_now, otherwise=otherwise)
 
 
 def switch_images(project: Project, facts: HostFacts, images: Images, *, is_down: bool = True) -> SwitchImages:

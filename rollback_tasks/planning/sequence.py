@@ -61,7 +61,7 @@ def full(
     else:
         steps.append(save)
     steps += meet(share, "prepared", is_down=False)
-    steps.append(stop_services(project, facts, images))
+    steps.append(stop_services(project, facts, images, commit=target.commit))
     steps += meet(share, "stopped", is_down=True)
     if changes_database and verdict.commands and deployed is not None:
         steps += downgrade(project, run_id, facts, deployed, verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from rollback_tasks.drivers import compose, containers
+from rollback_tasks.drivers import compose_revive, containers
 from rollback_tasks.model.facts import Container, grace, ran
 from rollback_tasks.model.plan import Action, Compensation, HostState
 from rollback_tasks.model.project import Project
@@ -32,7 +32,7 @@ class ResumeServices(BaseStep):
 
     def forward(self) -> tuple[Action, ...]:
         """Start."""
-        return (compose.revive(self.project_, self.old, is_pulled=self.is_pulled),)
+        return (compose_revive.revive(self.project_, self.old, is_pulled=self.is_pulled),)
 
     def project(self, state: HostState) -> HostState:
         """What ran runs again."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from rollback_tasks.drivers import compose, containers
+from rollback_tasks.drivers import compose_revive, containers
 from rollback_tasks.model.facts import Container, grace, ran
 from rollback_tasks.model.plan import Action, Check, Compensation, HostState
 from rollback_tasks.model.project import Project
@@ -18,6 +18,8 @@ class StopServices(BaseStep):
 
     :param old: the containers that the services have now.
     :param is_pulled: the compose file asks for a pull, which is held back.
+    :param otherwise: commit of a compose file that containers can be made from, where compose refuses the one that is
+        there; empty = it is as good as it was.
     """
 
     kind: ClassVar[str] = "stop_services"
@@ -25,6 +27,7 @@ class StopServices(BaseStep):
     project_: Project
     old: tuple[Container, ...]
     is_pulled: bool = False
+    otherwise: str = ""
 
     def describe(self) -> str:
         """The operator's sentence."""
@@ -50,5 +53,5 @@ class StopServices(BaseStep):
         """The same containers, or new ones from the restored files and images."""
         return Compensation(
             f"start {', '.join(self.project_.app_services)} as before",
-            compose.revive(self.project_, self.old, is_pulled=self.is_pulled),
+            compose_revive.revive(self.project_, self.old, is_pulled=self.is_pulled, otherwise=self.otherwise),
         )

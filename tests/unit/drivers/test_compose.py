@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_tasks.drivers import compose
+from rollback_tasks.drivers import compose, compose_revive
 from rollback_tasks.drivers.compose import Service, read_config
 from rollback_tasks.errors import CommandFailed, MalformedAnswer
 from rollback_tasks.model.facts import Container
@@ -232,7 +232,7 @@ def test_what_ran_runs_again(
 ) -> None:
     references = dict.fromkeys(("app", "worker", "web"), "comic-pile")
     docker = FakeDocker(tmp_path, containers=now, images={"comic-pile:latest": "sha256:1"}, references=references)
-    command = compose.revive(a_project(str(tmp_path)), before)
+    command = compose_revive.revive(a_project(str(tmp_path)), before)
     docker.run(command)
     assert {c["id"]: c["state"] for c in docker.state["containers"]} == after
 
@@ -240,14 +240,60 @@ def test_what_ran_runs_again(
 def test_reviving_twice_leaves_one_container_of_each_service(tmp_path: Path) -> None:
     docker = FakeDocker(tmp_path, images={"comic-pile:latest": "sha256:1"}, references={"app": "comic-pile"})
     for _ in range(2):
-        docker.run(compose.revive(a_project(str(tmp_path)), [old("a")]))
+        docker.run(compose_revive.revive(a_project(str(tmp_path)), [old("a")]))
         assert [c["state"] for c in docker.state["containers"]] == ["running"]
+
+
+# Refuses a file that says so; for `up` it tells which file it was given, and where relative paths would begin.
+PICKY = """\
+#!/bin/sh
+while [ "$#" -gt 0 ]; do
+  case $1 in
+    -f) grep -q broken "$2" && exit 15; said="$said $(cat "$2")" ;;
+    --project-directory) said="$said in $2" ;;
+    up) echo "up$said"; exit 0 ;;
+  esac
+  shift
+done
+"""
+
+
+@pytest.mark.parametrize(
+    ("now", "otherwise", "said"),
+    [
+        ("mine", "HEAD", "up mine more"),
+        ("broken", "HEAD", "up good more in {}"),
+        ("broken", "", None),
+    ],
+    ids=["as it was", "of another commit", "of nothing"],
+)
+def test_what_ran_runs_again_although_compose_refuses_the_file_that_came_since(
+    tmp_path: Path, now: str, otherwise: str, said: str | None
+) -> None:
+    project = tmp_path / "it's here"
+    project.mkdir()
+    git = ["git", "-C", str(project), "-c", "user.name=t", "-c", "user.email=t@t"]
+    (project / "main file.yml").write_text("good")
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "good"]):
+        subprocess.run([*git, *words], check=True)
+    (project / "main file.yml").write_text(now)
+    (project / "own.yml").write_text("more")
+    (tmp_path / "compose").write_text(PICKY)
+    (tmp_path / "compose").chmod(0o755)
+    made = a_project(str(project), compose=(str(tmp_path / "compose"),), files=("main file.yml", "own.yml"))
+    docker = FakeDocker(tmp_path, images={"comic-pile:latest": "sha256:1"})
+    command = compose_revive.revive(made, [old("a")], otherwise=otherwise)
+    if said is None:
+        with pytest.raises(CommandFailed):
+            docker.run(command)
+    else:
+        assert docker.run(command).text.strip() == said.format(project)
 
 
 def test_an_engine_that_does_not_answer_is_not_taken_for_a_missing_container(tmp_path: Path) -> None:
     docker = FakeDocker(tmp_path, containers=[here("a", state="exited")], broken=["version", "inspect"])
     with pytest.raises(CommandFailed):
-        docker.run(compose.revive(a_project(str(tmp_path)), [old("a")]))
+        docker.run(compose_revive.revive(a_project(str(tmp_path)), [old("a")]))
 
 
 def test_a_service_whose_good_end_another_waits_for_is_known() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rollback_tasks.drivers import compose
+from rollback_tasks.drivers import compose, compose_revive
 from rollback_tasks.drivers.posix import read_survey, survey
 from rollback_tasks.model.facts import Container
 from rollback_tasks.model.project import Project
@@ -103,7 +103,7 @@ def test_a_pull_is_held_back_on_the_way_there_and_on_the_way_back(tmp_path: Path
     docker.write_text('#!/bin/sh\n[ "$1" = version ]\n')
     docker.chmod(0o755)
     gone = Container(id="1", name="a", service="app", image="sha256:1", image_ref="pile", state="running")
-    words = compose.revive(project, [gone], is_pulled=True).argv
+    words = compose_revive.revive(project, [gone], is_pulled=True).argv
     said = subprocess.run(words, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False)
     assert said.stdout.splitlines()[-4:] == ["--force-recreate", "--pull", "never", "app"]
 

@@ -14,6 +14,7 @@ from rollback_tasks.planning.file_pictures import file_pictures, left_alone
 from rollback_tasks.planning.pictures import recorded_pictures
 from rollback_tasks.planning.target import current_release
 from rollback_tasks.steps.codec import from_json, to_json
+from rollback_tasks.steps.stop_services import StopServices
 from tests.builders import (
     RUN,
     a_container,
@@ -89,6 +90,9 @@ PLANS = {
     "compose file back over changes": files_back(DIRTY, some_services()),
     "compose file back, to be built": files_back(some_facts(3), OTHER_BUILD),
     "compose file back, to be fetched": files_back(some_facts(3), {**some_services(), "app": Service(image="hub/x:1")}),
+    "compose file back over one that compose refuses": files_back(
+        replace(some_facts(3), compose_problem="odd"), some_services()
+    ),
     "made anew": made_anew(some_facts(3)),
     "exchanged without a gap": rolled_back(some_facts(3)),
     "two containers exchanged without a gap": rolled_back(SCALED),
@@ -221,3 +225,9 @@ def test_new_containers_prove_themselves_before_an_old_one_stops() -> None:
     (trial,) = (step for step in made.steps if step.kind == "try_beside")
     gates = [action for action in trial.forward() if isinstance(action, Gate)]
     assert [gate.is_strict for gate in gates] == [True]
+
+
+def test_what_a_readable_file_made_is_made_again_from_the_target_where_compose_refuses_the_present_one() -> None:
+    stops = {name: step for name, made in PLANS.items() for step in made.steps if isinstance(step, StopServices)}
+    refused = stops.pop("compose file back over one that compose refuses")
+    assert (refused.otherwise, {step.otherwise for step in stops.values()}) == (commit(2), {""})
