@@ -1,5 +1,5 @@
 # Thin names for commands that README shows. Each makes its environment first, where it is not there yet.
-.PHONY: demo test lint format unit postgres ssh sandbox-test bench surface lock clean long-test
+.PHONY: demo test lint format unit process postgres ssh sandbox-test bench surface lock clean long-test
 .NOTPARALLEL:
 
 with = venv=$$(tools/bootstrap $(1)) && PATH="$$venv/bin:$$PATH" && export PATH
@@ -20,6 +20,9 @@ format:
 
 unit: ## needs nothing but Python
 	@$(call with,) && exec pytest tests/unit tests/test_architecture.py tests/test_surface.py
+
+process: ## against the shell, the git and the `inv` of this machine
+	@$(call with,) && exec pytest tests/process
 
 postgres: ## against a real PostgreSQL of its own
 	@$(call with,--tests) && exec pytest tests/postgres

@@ -18,7 +18,14 @@ settings.load_profile("steady")
 HERE = Path(__file__).parent
 
 # The levels, fastest first: a folder or file of tests/, and the marker that its tests get.
-LEVELS = (("unit", None), ("", None), ("postgres", "postgres"), ("ssh", "ssh"), ("sandbox", "sandbox"))
+LEVELS = (
+    ("unit", None),
+    ("", None),
+    ("process", None),
+    ("postgres", "postgres"),
+    ("ssh", "ssh"),
+    ("sandbox", "sandbox"),
+)
 
 # Settings of the developer that would change what the tests see.
 _FOREIGN = ("INVOKE_", "FABRIC_", "ROLLBACK_", "PG", "ALEMBIC_", "COMPOSE_", "GIT_")

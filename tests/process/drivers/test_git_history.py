@@ -12,7 +12,7 @@ import pytest
 from rollback_tasks.drivers import git_history
 from rollback_tasks.drivers.git_history import Commit, Entry, Traits
 from rollback_tasks.errors import MalformedAnswer
-from tests.unit.drivers.test_git import HOST, Repository, run
+from tests.process.drivers.test_git import HOST, Repository, run
 
 SUBJECTS = ["plain", "-rf", "$(touch hacked)", "quo\"te and it's", "имя", "a\x1fb\x1ec", "tab\there", "%H%x00%n", "*"]
 

@@ -15,7 +15,7 @@ import pytest
 from rollback_tasks.cli.boundary import Answer
 from rollback_tasks.cli.options import Shape
 from rollback_tasks.cli.task import rollback_task
-from tests.unit.cli.conftest import ROOT, Inv
+from tests.process.cli.conftest import ROOT, Inv
 
 SAID = "a {'word': 'hello', 'count': 3} dry=False yes=False\n"
 

@@ -12,7 +12,7 @@ from rollback_tasks.drivers import git_push, git_refs
 from rollback_tasks.drivers.git_push import Remote, is_protected, read_refspec
 from rollback_tasks.drivers.git_revert import Signature
 from rollback_tasks.errors import CommandFailed
-from tests.unit.drivers.test_git import HOST, RUN, Repository, run
+from tests.process.drivers.test_git import HOST, RUN, Repository, run
 
 WHO = Signature(name="ann", email="ann@desk", at=1795317301)
 FEATURE = "refs/heads/feature"

@@ -18,7 +18,7 @@ from rollback_tasks.cli.state import state_folder
 from rollback_tasks.errors import ExitCode, Stranded
 from rollback_tasks.model.outcome import HostReport, Outcome, RunReport
 from rollback_tasks.reporting.masking import Masker
-from tests.unit.cli.conftest import Inv
+from tests.process.cli.conftest import Inv
 
 NAMES = [code.name.lower() for code in ExitCode]
 

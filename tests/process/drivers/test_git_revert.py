@@ -9,7 +9,7 @@ import pytest
 from rollback_tasks.drivers import git_checkout, git_history, git_revert
 from rollback_tasks.drivers.git_revert import Rehearsed, Signature
 from rollback_tasks.errors import CommandFailed, MalformedAnswer
-from tests.unit.drivers.test_git import CHANGES, HOST, ODD_NAMES, RUN, Repository, run
+from tests.process.drivers.test_git import CHANGES, HOST, ODD_NAMES, RUN, Repository, run
 
 WHO = Signature(name="ann", email="ann@desk", at=1795317301)
 
