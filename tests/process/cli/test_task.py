@@ -229,7 +229,7 @@ def test_listing_the_tasks_loads_no_slow_library(environ: Mapping[str, str]) -> 
         "try: runpy.run_module('invoke', run_name='__main__')\n"
         "except SystemExit as end: code = end.code\n"
         "slow = {'fabric', 'paramiko', 'psycopg', 'rich', 'cryptography', 'alembic',"
-        " 'rollback_tasks.transport', 'rollback_tasks.reporting'}\n"
+        " 'rollback_tasks.transport', 'rollback_tasks.reporting.console'}\n"
         "print(sorted(slow & set(sys.modules)), code, file=sys.stderr)"
     )
     done = subprocess.run(
