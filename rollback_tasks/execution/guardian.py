@@ -195,19 +195,22 @@ if ! end_session "$run"; then
   exit 77
 fi
 give_reserve "$run"
-failed=0
+failed=0 moved=
 for file in $(ls -r "$run/undo"); do
   case $file in *.sh | *.early) ;; *) continue ;; esac
-  # Undone before what came after it: that has to be undone first, then this once more.
-  case $file in *.early) [ "$failed" = 0 ] || continue ;; esac
+  # Undone before what came after it: once more behind that, and behind whatever was undone anew now, so that nothing
+  # stays away that was taken away on the way.
+  case $file in *.early) [ "$failed" = 0 ] || [ "$moved" = yes ] || continue ;; esac
   name=${file%.*}
   # It holds the turn as well: where this process is killed, nobody runs it beside itself.
   if sh "$run/undo/$file" >>"$run/undo/$name.log" 2>&1 </dev/null; then
     if [ "$failed" = 0 ]; then to=undone; else to=early; fi
-    mv "$run/undo/$file" "$run/undo/$name.$to"
-    state=compensated why=
+    [ "$file" = "$name.$to" ] || mv "$run/undo/$file" "$run/undo/$name.$to"
+    moved=yes state=compensated why=
   else
     failed=1
+    # What is older may start the application on what could not be taken back: its rows are nobody's to drop then.
+    : >"$run/served"
     state=compensation_failed why=$(last_words "$run/undo/$name.log")
   fi
   write_down "$run" "$(printf '{"version": 1, "event": "%s", "step": "%s", "at": "%s", "by": "%s"}' "$state" "$name" \\

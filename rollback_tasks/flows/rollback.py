@@ -48,20 +48,22 @@ def plan_session(session: Session, request: RollbackRequest, world: World, share
 
 def with_all_writers(plan: HostPlan, session: Session, world: World, share: Share | None) -> HostPlan:
     """Block a plan that would change the database under hosts that nobody named."""
-    there = session.config.database.host
-    known = {session.config.name, *(share.others if share else ())}
-    others = [
-        name
-        for name, config in world.hosts.items()
-        if there is not None and config.database.host == there and name not in known
-    ]
+    config = session.config
+    there = config.database.host or config.name
+    known = {config.name, *(share.others if share else ())}
+    others = [name for name, other in world.hosts.items() if other.database.host == there and name not in known]
     if not others:
         return plan
-    named = ",".join(sorted({*known, *others}))
-    blocker = Blocker(
-        f"{', '.join(others)} writes to the same database and would lose its schema",
-        f"take all of them back together: --host {named}",
-    )
+    if config.database.host is None:
+        blocker = Blocker(
+            f"{', '.join(others)} writes to the database that this host serves",
+            f"name who writes to it, it is changed through them: --host {','.join(others)}",
+        )
+    else:
+        blocker = Blocker(
+            f"{', '.join(others)} writes to the same database and would lose its schema",
+            f"take all of them back together: --host {','.join(sorted({*known, *others}))}",
+        )
     return replace(plan, blockers=(*plan.blockers, blocker), steps=())
 
 

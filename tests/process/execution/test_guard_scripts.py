@@ -366,6 +366,43 @@ def test_what_rests_on_an_undo_that_failed_is_undone_behind_it(site: Site) -> No
     assert len(site.lines()) == 10, "what is undone stays undone"
 
 
+def test_what_was_taken_away_on_the_way_comes_back_although_something_older_fails_again(site: Site) -> None:
+    """The ledger fails once, then the checkout for good: the application that the first try brought back stays."""
+    lead = site.open()
+    folder = shlex.quote(str(site.folder))
+    app = {"down": f"cd {folder} && rm -f app", "up": f"cd {folder} && : >app"}
+    site.step(lead, "001-stop", undo=site.undo("started", before=app["up"]))
+    site.step(lead, "002-checkout", undo=site.undo("checkout", before=f"cd {folder} && [ ! -e full ] || exit 1"))
+    site.step(lead, "003-start", undo=site.undo("removed", before=app["down"]))
+    site.step(lead, "004-record", undo=site.undo("record", before=f"cd {folder} && [ ! -e away ] || exit 1"))
+    (site.folder / "away").touch()
+    assert site.unwind() == journal.NOT_ALL_UNDONE
+    (site.folder / "away").unlink()
+    (site.folder / "full").touch()
+    for _ in range(3):
+        assert site.unwind() == journal.NOT_ALL_UNDONE
+        assert (site.folder / "app").exists()
+    tries = site.lines().count("started")
+    assert tries == 2, "what nothing newer has changed is left alone"
+    (site.folder / "full").unlink()
+    assert site.unwind() == 0
+    assert (site.folder / "app").exists()
+
+
+def test_rows_that_may_have_been_written_between_two_tries_are_noted(site: Site) -> None:
+    lead = site.open()
+    site.step(lead, "001-stop", undo=site.undo("started", before="exit 1"))
+    assert site.unwind() == journal.NOT_ALL_UNDONE
+    assert (site.run_folder / "served").exists()
+
+
+def test_a_clean_way_back_notes_no_rows(site: Site) -> None:
+    lead = site.open()
+    site.step(lead, "001-stop")
+    assert site.unwind() == 0
+    assert not (site.run_folder / "served").exists()
+
+
 def test_an_undo_that_fails_says_its_last_words(site: Site) -> None:
     lead = site.open()
     site.step(
