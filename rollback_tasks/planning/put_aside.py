@@ -115,7 +115,7 @@ def going(
                 continue
             steps.append(_drop_rows(one, project, run_id, proven))
         else:
-            needed = 0 if _backed_up(facts, project, one.name) else round(max(0, one.size_bytes) * _DUMP_SHARE)
+            needed = round(max(0, one.size_bytes) * _DUMP_SHARE)
             if room < needed:
                 stays[str(one)] = f"no room for its backup in {project.backup_folder}: about {size(needed)} needed"
                 continue
@@ -125,15 +125,16 @@ def going(
     return Going(steps=tuple(steps), stays=stays)
 
 
-def _backed_up(facts: HostFacts, project: Project, database: str) -> bool:
+def _new_name(facts: HostFacts, project: Project, database: str, run_id: str) -> str:
+    """Return the name of its backup. One that an earlier try left is no proof of what somebody wrote since."""
     name = project.put_aside_backup_name(database)
-    return any(backup.name == name and not backup.damage for backup, _ in facts.others)
+    return f"{name}-{run_id}" if any(backup.name == name for backup, _ in facts.others) else name
 
 
 def _drop_database(
     one: PutAside, project: Project, run_id: str, facts: HostFacts, local_folder: str
 ) -> tuple[Step, ...]:
-    name = project.put_aside_backup_name(one.name)
+    name = _new_name(facts, project, one.name, run_id)
     count = max(0, one.size_bytes)
     return (
         BackupDatabase(

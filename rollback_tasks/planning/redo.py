@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -68,11 +69,13 @@ def _gone(facts: HostFacts, steps: tuple[Step, ...]) -> Iterator[Blocker]:
             name = copy_name(step.project_.database, step.run_id)
             if name not in database.databases:
                 backup = step.project_.put_aside_backup_name(name)
-                way = f"`inv rollback.restore --host {host} --foreign --backup {backup}`"
-                is_kept = any(other.name == backup for other, _ in facts.others)
+                kept = [
+                    other.name for other, _ in facts.others if re.fullmatch(rf"{re.escape(backup)}(-.+)?", other.name)
+                ]
+                way = f"`inv rollback.restore --host {host} --foreign --backup {kept[0]}`" if kept else ""
                 yield Blocker(
                     f"database {name}, which that run put aside, is not there any more",
-                    f"its backup is: {way}" if is_kept else f"`inv backup.list --host {host}` shows what there is.",
+                    f"its backup is: {way}" if way else f"`inv backup.list --host {host}` shows what there is.",
                 )
         if isinstance(step, MergeTable) and schema_name(step.run_id) not in database.kept_schemas:
             yield Blocker(

@@ -141,6 +141,12 @@ def test_without_room_for_its_backup_a_database_stays_and_that_is_said() -> None
     # On one disk the first one makes room for the second.
     one_disk = gone(*found, backup_free_bytes=4 * MB, backup_disk="1", database=a_database(disk="1"))
     assert kinds(one_disk.steps).count("drop_put_aside") == 2
-    made = a_backup(f"comicpile-{OLD}-before", "readable", database=copy_name("comicpile", OLD))
-    again = gone(*found, backup_free_bytes=3 * MB, others=((made, "it"),))
-    assert [step.database for step in again.steps if isinstance(step, DropPutAside)] == [copy_name("comicpile", OLD)]
+
+
+def test_a_backup_that_an_earlier_try_left_does_not_stand_for_what_was_written_since() -> None:
+    made = a_backup(f"comicpile-{OLD}-before", "restored", database=copy_name("comicpile", OLD))
+    again = gone(a_thing(NEW, 1), a_thing(OLD, 40), others=((made, "it"),))
+    (backup,) = [step for step in again.steps if isinstance(step, BackupDatabase)]
+    (drop,) = [step for step in again.steps if isinstance(step, DropPutAside)]
+    assert backup.name == drop.backup
+    assert backup.name.startswith(f"{made.name}-")
