@@ -139,6 +139,31 @@ def test_a_fault_half_way_costs_no_answer_and_no_container(plugin_host: Stage, o
         assert after == before
 
 
+# As a proxy that looks the name up once, when it starts.
+_FORGETFUL = """\
+proxy=$(docker ps -q -f label=com.docker.compose.service=proxy)
+docker exec "$proxy" sed -i 's/^LOOKED_UP_EVERY = .*/LOOKED_UP_EVERY = 1e6/' /srv/proxy.py
+docker restart "$proxy" >/dev/null
+"""
+
+
+@pytest.mark.long
+def test_a_proxy_that_never_looks_again_is_found_out_before_an_old_container_stops(
+    plugin_host: Stage, operator: Laptop
+) -> None:
+    behind_a_proxy(plugin_host, operator)
+    plugin_host.root(_FORGETFUL)
+    plugin_host.await_behaviour("proxy-next")
+    before = plugin_host.look().without_traces()
+    with client(plugin_host) as end:
+        done = rolling(plugin_host, operator)
+        said = end()
+    assert (done.code, done.host["outcome"]) == (4, "restored"), done.err
+    assert "asks only the old ones" in done.host["error"]
+    assert said["failed"] == []
+    assert plugin_host.look().without_traces() == before
+
+
 def test_a_fixed_port_is_refused_with_the_way_that_has_a_gap(plugin_host: Stage, operator: Laptop) -> None:
     before = plugin_host.play("bad-code")
     done = rolling(plugin_host, operator)
