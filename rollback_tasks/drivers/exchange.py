@@ -58,6 +58,17 @@ sync
 """
 )
 
+# The words of RENAME; fails with 3 where it would rename nothing.
+NEEDED = """\
+live=$5/$1/_data other=$5/$2/_data
+[ ! -d "$5/$1/_data.rollback" ] || exit 0
+if [ -e "$live/$3" ]; then have=new
+elif [ -e "$other/$3" ]; then have=old
+else exit 3
+fi
+[ "$have" != "$4" ] || exit 3
+"""
+
 # Whether it will work, tried with an empty folder. $1 live volume, $2 the other one, $3 the folder of all volumes
 _TRY = (
     _ONE_DISK
@@ -85,7 +96,7 @@ inside() {
 _EXCHANGE = (
     _FIND_ANY
     + """\
-live=$3 other=$4 image=$5 marker=$6 wanted=$7 rename=$8 stops=$9
+live=$3 other=$4 image=$5 marker=$6 wanted=$7 rename=$8 stops=$9 needed=${10}
 """
     + _ROOT
     + """\
@@ -94,6 +105,8 @@ if docker volume inspect "$other" >/dev/null 2>&1; then
   running=$(docker ps -q --filter "volume=$live"; docker ps -q --filter "volume=$other")
   if [ -n "$running" ]; then
     [ "$stops" = yes ] || { echo "a container still runs on volume $live" >&2; exit 1; }
+    inside "$needed" needed "$live" "$other" "$marker" "$wanted" /volumes
+    case $? in 0) ;; 3) exit 0 ;; *) exit 1 ;; esac
     docker stop -t 600 $running >/dev/null || exit 1
   fi
 fi
@@ -150,6 +163,7 @@ def _exchange(project: Project, volume: DataVolume, run_id: str, *, wanted: str,
         wanted,
         RENAME,
         "yes" if stops else "",
+        NEEDED,
         effect=Effect.DESTROY,
         timeout=700,
         place=at.place,

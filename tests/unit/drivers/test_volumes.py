@@ -57,6 +57,26 @@ def test_an_exchange_that_was_cut_ends_as_it_is_wanted(root: Path, begins: str, 
     assert content(root) == (("new", "old") if wanted == "new" else ("old", "new"))
 
 
+@pytest.mark.parametrize("wanted", ["new", "old"])
+@pytest.mark.parametrize("begins", ["old", "new"])
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_nobody_is_stopped_for_an_exchange_that_would_move_nothing(
+    root: Path, begins: str, done: int, wanted: str
+) -> None:
+    assert renamed(root, begins).returncode == 0
+    live, other, between = root / "pgdata/_data", root / "aside/_data", root / "pgdata/_data.rollback"
+    if done:
+        live.rename(between)
+    if done == 2:
+        other.rename(live)
+    words = ["sh", "-c", exchange.NEEDED, "needed", "pgdata", "aside", MARK, wanted, str(root)]
+    asked = subprocess.run(words, capture_output=True, text=True)
+    before = sorted(path.relative_to(root) for path in root.rglob("*"))
+    moves = done > 0 or begins != wanted
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0 if moves else 3, "", "")
+    assert sorted(path.relative_to(root) for path in root.rglob("*")) == before
+
+
 def test_nothing_moves_where_it_is_not_clear_which_is_which(root: Path) -> None:
     (root / "aside/_data" / MARK).unlink()
     assert "neither of the volumes" in renamed(root, "new").stderr
