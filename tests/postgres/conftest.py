@@ -81,9 +81,11 @@ def started(programs: Path, options: dict[str, str]) -> Iterator[Server]:
     folder.chmod(0o755)
     init = [str(programs / "initdb"), "-D", f"{folder}/data", "-U", "owner", "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run([*init, "--locale=C.UTF-8"], check=True, capture_output=True, user=user, cwd="/")
-    with serving(programs, folder, "data", options, user) as made:
-        yield made
-    shutil.rmtree(folder)
+    try:
+        with serving(programs, folder, "data", options, user) as made:
+            yield made
+    finally:
+        shutil.rmtree(folder)
 
 
 @contextmanager
@@ -104,13 +106,15 @@ def serving(
     made = Server(programs, socket, user)
     until = time.monotonic() + 60
     ready = [str(programs / "pg_isready"), "-q", "-h", str(socket), "-U", "owner", "-d", "postgres"]
-    while subprocess.run(ready).returncode != 0:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    yield made
-    process.send_signal(signal.SIGINT)
-    process.wait(20)
+    try:
+        while subprocess.run(ready).returncode != 0:
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        yield made
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
 
 
 @dataclass(slots=True)
