@@ -42,6 +42,7 @@ $said
 END
 }
 count() { echo "$#"; }
+uptime_seconds() { if [ -r /proc/uptime ]; then cut -d. -f1 /proc/uptime; else date +%s; fi; }
 # Without a tool to ask with, a container gets a moment.
 serves() {
   ready "$1" 2>/dev/null || return 1
@@ -90,8 +91,8 @@ while [ -n "${todo# }" ]; do
       start "$service" "$image" "$number" "$@"
       if [ -n "$stale" ] && [ "$is_first" = yes ]; then
         for one in $fresh; do
-          left=$patience
-          until serves "$one" || [ "$left" -le 0 ]; do left=$((left - 1)); sleep 1; done
+          limit=$(($(uptime_seconds) + patience))
+          until serves "$one" || [ "$(uptime_seconds)" -ge "$limit" ]; do sleep 1; done
         done
       fi
       retire "$service" "$image"
