@@ -286,3 +286,18 @@ def test_a_chain_backs_up_takes_images_back_and_checks(plugin_host: Stage, opera
     assert (plugin_host.health(), done.out.count("OUTCOME")) == ((200, "v6"), 2)
     stopped = operator.inv("rollback.docker", *on, "--yes", "--to", "v99", "verify.all", *on)
     assert (stopped.code, stopped.out) == (2, "")
+
+
+@pytest.mark.long
+def test_a_red_check_on_the_canary_lets_no_further_host_start_and_brings_no_bad_release_back(
+    plugin_host: Stage, standalone_host: Stage, operator: Laptop
+) -> None:
+    plugin_host.play("bad-code")
+    before = standalone_host.play("bad-code")
+    plugin_host.sql("select setval('users_id_seq', 5)")
+    words = ("scenario.bad-code", "--host", "prod1,prod2", "--yes", "--json", "--on-failure", "undo")
+    done = operator.inv(*words)
+    assert (done.code, done.document["outcome"]) == (9, "problems"), done.err
+    assert [host["outcome"] for host in done.document["hosts"]] == ["problems", "planned"]
+    now = standalone_host.look()
+    assert (plugin_host.health(), now.app, now.head, now.rows) == ((200, "v6"), before.app, before.head, before.rows)
