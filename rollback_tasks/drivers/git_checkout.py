@@ -135,7 +135,16 @@ _PUT_BACK = (
     + _UNHIDE
     + """\
 run=$1 commit=$2 branch=$3 moved=$4
-git rev-parse -q --verify "refs/rollback/$run/worktree" >/dev/null || exit 0
+saved=refs/rollback/$run/worktree
+git rev-parse -q --verify "$saved" >/dev/null || exit 0
+# Put back before, and edited by somebody since: where a host needs several tries, that must not be lost.
+if [ "$(git rev-parse -q --verify HEAD)" = "$commit" ]; then
+  edited=$(GIT_AUTHOR_NAME=rollback GIT_AUTHOR_EMAIL=rollback@localhost GIT_COMMITTER_NAME=rollback \
+    GIT_COMMITTER_EMAIL=rollback@localhost git stash create "edited after rollback $run" 2>/dev/null)
+  if [ -n "$edited" ] && ! git diff --quiet --no-renames --diff-filter=MAT "$saved" "$edited" --; then
+    git update-ref "refs/rollback/$run/edited" "$edited" && echo "edits are kept as commit refs/rollback/$run/edited"
+  fi
+fi
 if [ -n "$moved" ] && [ -n "$branch" ] && [ "$(git rev-parse -q --verify "refs/heads/$branch")" = "$moved" ]; then
   git update-ref -m "rollback $run put back" "refs/heads/$branch" "$commit" "$moved" || exit 1
 fi

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from rollback_tasks.config.schema import HostConfig
 from rollback_tasks.drivers import containers
-from rollback_tasks.errors import LockHeld, PlanRefused, RollbackError
+from rollback_tasks.errors import CommandFailed, LockHeld, PlanRefused, RollbackError
 from rollback_tasks.execution import record as records
 from rollback_tasks.execution.fleet import run_fleet
 from rollback_tasks.execution.interruption import Interruption
@@ -180,8 +179,16 @@ def _plan(session: Session, world: World) -> tuple[HostPlan, Record] | None:
                 host=name,
             )
     environment: tuple[tuple[str, Secret], ...] = ()
-    if (container := _deployed_container(record.plan)) is not None:
-        environment = containers.read_environment(host.run(containers.environment(container)).text)
+    if (container := _deployed_container(record)) is not None:
+        try:
+            environment = containers.read_environment(host.run(containers.environment(container)).text)
+        except CommandFailed as error:
+            raise PlanRefused(
+                f"run {run_id} cannot go on: the container that its next steps need is gone",
+                details=f"{error.details}\nnothing was changed by this command",
+                hint=f"`inv rollback.abort --host {name}` puts the host back.",
+                host=name,
+            ) from error
         for _, value in environment:
             world.hide(value)
     steps = tuple(from_json(said, environment) for said in record.plan["steps"])
@@ -197,9 +204,10 @@ def _plan(session: Session, world: World) -> tuple[HostPlan, Record] | None:
     return plan, record
 
 
-def _deployed_container(plan: Mapping[str, Any]) -> str | None:
-    """Return the container whose variables the remaining steps need; None where no step needs any."""
-    for step in plan["steps"]:
-        if "deployed" in step:
+def _deployed_container(record: Record) -> str | None:
+    """Return the container whose variables the steps that are left need; None where none of them needs any. A new
+    container has taken its place once those steps are done."""
+    for number, step in enumerate(record.plan["steps"], 1):
+        if "deployed" in step and f"{number:03d}-{step['kind']}" not in record.done:
             return str(step["deployed"]["container"])
     return None

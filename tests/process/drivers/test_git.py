@@ -473,6 +473,22 @@ def test_what_a_person_did_since_is_saved_before_the_checkout_goes_back(two_rele
     assert repository("show", f"{git_checkout.saved_tree('later')}:{path}") == "by hand"
 
 
+def test_edits_between_two_tries_of_going_back_are_kept(two_releases: tuple[Repository, str]) -> None:
+    repository, target = two_releases
+    folder, commit = str(repository.folder), repository("rev-parse", "HEAD")
+    tracked = repository("ls-files").splitlines()[0]
+    repository.write(tracked, "changed before the run\n")
+    run(git_checkout.save(folder, RUN, target))
+    run(git_checkout.switch(folder, target))
+    back = git_checkout.put_back(folder, RUN, commit, "main")
+    assert "edits" not in run(back)
+    assert "edits" not in run(back), "nobody edited anything"
+    repository.write(tracked, "edited by a person\n")
+    assert f"refs/rollback/{RUN}/edited" in run(back)
+    assert repository("show", f"refs/rollback/{RUN}/edited:{tracked}") == "edited by a person"
+    assert (repository.folder / tracked).read_text() == "changed before the run\n"
+
+
 def test_a_lock_that_a_killed_git_left_does_not_stop_the_way_back(two_releases: tuple[Repository, str]) -> None:
     repository, target = two_releases
     before = repository.look()
