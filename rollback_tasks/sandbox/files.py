@@ -14,7 +14,7 @@ from rollback_tasks.errors import UsageError
 from rollback_tasks.ports import Host
 from rollback_tasks.shell import Effect, script
 
-_MARK = ".rollback-sandbox"
+MARK = ".rollback-sandbox"
 
 # ssh-keygen makes the private part 0600 from its first byte. $1 path of the key
 _MAKE_KEY = """rm -f -- "$1" && ssh-keygen -q -t ed25519 -N '' -C sandbox -f "$1" </dev/null"""
@@ -48,7 +48,7 @@ class State:
     @property
     def is_there(self) -> bool:
         """True where a sandbox made this folder."""
-        return (self.folder / _MARK).exists()
+        return (self.folder / MARK).exists()
 
     def claim(self) -> None:
         """Make the folder, or take it where it is a sandbox's.
@@ -62,7 +62,7 @@ class State:
                     f"{self.folder} has files in it and is no sandbox's folder",
                     hint="Name another folder with XDG_STATE_HOME and then type: inv sandbox.up",
                 )
-            self.write(_MARK, b"")
+            self.write(MARK, b"")
 
     def password(self) -> str:
         """Return the password of the database of every host: unpleasant for shells on purpose."""

@@ -15,7 +15,7 @@ from rollback_tasks.sandbox import deploy as deploys
 from rollback_tasks.sandbox import inventory, machine, provision
 from rollback_tasks.sandbox.engine import Engine
 from rollback_tasks.sandbox.faults import Fault, Faults, Kind
-from rollback_tasks.sandbox.files import State
+from rollback_tasks.sandbox.files import MARK, State
 from rollback_tasks.sandbox.fleet import LABEL, Fleet, Node, names
 from rollback_tasks.sandbox.images import IMAGE_LABEL, ImageMaker
 from rollback_tasks.sandbox.inside import run_inside
@@ -37,7 +37,11 @@ for kind in "$@"; do
 done
 """
 
-_REMOVE_FOLDER = 'rm -rf --one-file-system -- "$1"'
+# $1 folder, $2 the file that says whose it is, which goes last: a removal that was cut can be done again.
+_REMOVE_FOLDER = """\
+find "$1" -mindepth 1 -maxdepth 1 ! -name "$2" -exec rm -rf --one-file-system -- {} + &&
+  rm -rf --one-file-system -- "$1"
+"""
 
 
 class Sandbox:
@@ -201,9 +205,11 @@ class Sandbox:
             with self._locked():
                 self._remove_hosts()
                 self._engine.stop()
-                self._local.run(script(_REMOVE_FOLDER, str(self._state.folder), effect=Effect.DESTROY, timeout=300.0))
+                words = (str(self._state.folder), MARK)
+                self._local.run(script(_REMOVE_FOLDER, *words, effect=Effect.DESTROY, timeout=300.0))
         else:
             self._remove_hosts()  # somebody removed the folder by hand
+            self._engine.stop()
         if purge:
             self._images.purge()
         kept = "" if purge else f"; downloads stay in {self._cache}"
@@ -276,7 +282,7 @@ class Sandbox:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._state.claim()
-        with open(self._state.folder / ".rollback-sandbox", "rb") as file:
+        with open(self._state.folder / MARK, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # two at once would both find the same thing missing
             yield
 
