@@ -37,11 +37,10 @@ for kind in "$@"; do
 done
 """
 
-# $1 folder, $2 the file that says whose it is, which goes last: a removal that was cut can be done again.
-_REMOVE_FOLDER = """\
-find "$1" -mindepth 1 -maxdepth 1 ! -name "$2" -exec rm -rf --one-file-system -- {} + &&
-  rm -rf --one-file-system -- "$1"
-"""
+# $1 folder, $2 the file that says whose it is: it goes last, so that a removal that was cut can be done again.
+_REMOVE_FOLDER = (
+    'find "$1" -mindepth 1 -maxdepth 1 ! -name "$2" -exec rm -rf --one-file-system -- {} + && rm -rf -- "$1"'
+)
 
 
 class Sandbox:
@@ -205,11 +204,10 @@ class Sandbox:
             with self._locked():
                 self._remove_hosts()
                 self._engine.stop()
-                words = (str(self._state.folder), MARK)
-                self._local.run(script(_REMOVE_FOLDER, *words, effect=Effect.DESTROY, timeout=300.0))
+                folder = str(self._state.folder)
+                self._local.run(script(_REMOVE_FOLDER, folder, MARK, effect=Effect.DESTROY, timeout=300.0))
         else:
             self._remove_hosts()  # somebody removed the folder by hand
-            self._engine.stop()
         if purge:
             self._images.purge()
         kept = "" if purge else f"; downloads stay in {self._cache}"
