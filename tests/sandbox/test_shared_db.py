@@ -16,7 +16,7 @@ from rollback_tasks.sandbox.status import Flavour, Role
 from rollback_tasks.shell import Effect, script
 from rollback_tasks.transport.local import LocalHost
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]  # three hosts of its own
 
 APPS = ("prod1", "prod2")
 COUNTS = {"users": 2000, "threads": 5000, "sessions": 4000, "events": 20000, "tasks": 3000, "invoices": 500}
