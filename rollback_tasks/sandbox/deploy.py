@@ -32,7 +32,7 @@ db=$(docker ps --quiet --filter "label=com.docker.compose.project=$4" --filter l
 if [ "$(docker exec "$db" psql -XAt -U comicpile -d comicpile -c 'SELECT EXISTS (SELECT FROM users)')" = f ]; then
   compose run --rm -T app python3 -m app.seed
 fi
-compose up -d
+compose up -d --remove-orphans
 """
 )
 
