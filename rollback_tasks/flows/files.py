@@ -58,6 +58,7 @@ def plan_compose(session: Session, request: RollbackRequest, world: World, _shar
     if pictures.builds:
         traits = git_history.read_traits(host.run(git_history.traits(project.folder, facts.git.commit)).text)
         problems = (*problems, *checkout_guards.unbuildable(facts, project, traits, pictures))
+    problems = (*problems, *start_guards.ports_taken(facts, project, now, details.services))
     images = {name: pictures.wanted(name) for name in pictures.pins}
     verdict = details.verdict if images != dict(current.images) else _same_schema(current)
     start = gather_start.look(host, project, facts, details.services)

@@ -13,7 +13,7 @@ from rollback_tasks.model.project import Project
 from rollback_tasks.model.release import Release, ReleaseStatus
 from rollback_tasks.model.request import RollbackRequest
 from rollback_tasks.model.verdict import Verdict
-from rollback_tasks.planning import checkout_guards, guards, parts, sequence
+from rollback_tasks.planning import checkout_guards, guards, parts, sequence, start_guards
 from rollback_tasks.planning.migrations import unaccepted
 from rollback_tasks.planning.parts import Images, Settings, Share
 from rollback_tasks.planning.pictures import TargetFacts, pictures_of
@@ -53,6 +53,7 @@ def plan_host(
         *missing,
         *checkout_guards.unmovable(facts, project, details.traits),
         *checkout_guards.unbuildable(facts, project, details.traits, pictures),
+        *start_guards.ports_taken(facts, project, details.current_services, details.services),
     ]
     if facts.database is not None and verdict is None:
         blockers.append(

@@ -36,6 +36,25 @@ class Starting(Protocol):
         """Service to the end of its log."""
 
 
+def ports_taken(
+    facts: HostFacts, project: Project, now: Mapping[str, Service], then: Mapping[str, Service]
+) -> Iterator[Blocker]:
+    """Yield a blocker for each port that the application takes at the target, and that a service keeps which is left
+    running: a proxy that is no part of the target, say.
+
+    :param now: services of the compose file as it is; ``then``: as it is at the target.
+    """
+    wanted = {port: name for name in project.app_services for port in (then[name].ports if name in then else ())}
+    running = {container.service for container in facts.containers if container.is_up}
+    for name in sorted(now.keys() & running - set(project.app_services)):
+        for port in sorted(wanted.keys() & set(now[name].ports)):
+            stop = " ".join(project.compose_words("stop", name))
+            yield Blocker(
+                f"port {port} is taken by {name}, which stays, and {wanted[port]} takes it at the target",
+                f"stop it: `cd {project.folder} && {stop}` on {facts.host}, then plan again.",
+            )
+
+
 def drift(start: Starting) -> Iterator[str]:
     """Yield in sentences what a start from the compose file would change besides what was asked for."""
     unset = f"; {', '.join(start.unset)} is set nowhere now" if start.unset else ""
