@@ -225,21 +225,29 @@ flush "$run/journal.jsonl" "$run"
 unlock "$run"
 """
 
-# Tried again while something fails: an engine that restarts is back after some seconds.
+# Tried again while something fails, ever more seldom for about an hour: an engine that restarts is back after some
+# seconds, on a full disk somebody has to make room.
 GUARD = """\
 #!/bin/sh
 run=$(cd "$(dirname "$0")" && pwd) || exit 1
 . "$run/library.sh" || exit 1
 trap '' HUP
 printf '%s\\n' "$$" >"$run/guard.pid"
-tries=0
-while [ ! -e "$run/settled" ] && [ "$tries" -lt 60 ]; do
+tries=0 pause=2
+while [ ! -e "$run/settled" ] && [ "$tries" -lt 80 ]; do
   if [ -e "$run/undecided" ] && [ "$(seconds_left "$run")" -gt 0 ]; then
     sleep 1
     continue
   fi
   sh "$run/unwind.sh" guard
-  case $? in 0 | 76) exit 0 ;; 78) ;; *) tries=$((tries + 1)) ;; esac
-  sleep 2
+  case $? in
+    0 | 76) exit 0 ;;
+    78) ;;
+    *)
+      tries=$((tries + 1))
+      [ "$pause" -ge 60 ] || pause=$((pause + 1))
+      ;;
+  esac
+  sleep "$pause"
 done
 """

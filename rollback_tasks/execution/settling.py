@@ -132,7 +132,7 @@ class Settling:
             case journal.NOT_ALL_UNDONE:
                 self._strand(
                     not_undone(found),
-                    f"its guard tries again meanwhile; see the logs in {self.lead.folder}/undo on {self.name}, "
+                    f"its guard tries again for about an hour; see the logs in {self.lead.folder}/undo on {self.name}, "
                     f"then `{self._abort}`.",
                 )
             case journal.FENCED:

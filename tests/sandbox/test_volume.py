@@ -61,18 +61,18 @@ def leftovers(stage: Stage) -> str:
 
 
 @pytest.fixture
-def stage(plugin_host: Stage, operator: Laptop) -> Iterator[Stage]:
-    plugin_host.play("v6")
-    plugin_host.sql(UNDRESS + DRESS)
-    plugin_host.root("docker ps -aq --filter name=keeps-volume | xargs -r docker rm >/dev/null")
-    yield plugin_host
-    plugin_host.disarm()
+def dressed(stage: Stage, operator: Laptop) -> Iterator[Stage]:
+    stage.play("v6")
+    stage.sql(UNDRESS + DRESS)
+    stage.root("docker ps -aq --filter name=keeps-volume | xargs -r docker rm >/dev/null")
+    yield stage
+    stage.disarm()
     # What the other tests are made from stays behind in the old volume: it has to be live again.
-    if "golden_v6" not in plugin_host.sql("SELECT string_agg(datname, ',') FROM pg_database", database="postgres"):
-        done = operator.inv("rollback.redo", "--host", plugin_host.name, "--yes")
+    if "golden_v6" not in stage.sql("SELECT string_agg(datname, ',') FROM pg_database", database="postgres"):
+        done = operator.inv("rollback.redo", "--host", stage.name, "--yes")
         assert done.code == 0, done.err
-    plugin_host.sql(UNDRESS)
-    plugin_host.root(
+    stage.sql(UNDRESS)
+    stage.root(
         "docker ps -aq --filter name=keeps-volume | xargs -r docker rm >/dev/null\n"
         "docker volume ls --quiet --filter label=rollback.run | xargs -r docker volume rm >/dev/null"
     )
@@ -97,7 +97,8 @@ def backed_up(stage: Stage, operator: Laptop) -> str:
     return name
 
 
-def test_the_volume_is_what_the_backup_was_and_the_old_one_comes_back(stage: Stage, operator: Laptop) -> None:
+def test_the_volume_is_what_the_backup_was_and_the_old_one_comes_back(dressed: Stage, operator: Laptop) -> None:
+    stage = dressed
     backed_up(stage, operator)
     stage.sql("COMMENT ON ROLE reader IS 'kept'; ")
     hba = files(stage, "pg_hba.conf")
@@ -158,7 +159,8 @@ def killed(stage: Stage, operator: Laptop, pattern: str, *, is_after: bool) -> E
 
 
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
-def test_a_laptop_that_dies_around_the_exchange_costs_nothing(stage: Stage, operator: Laptop, is_after: bool) -> None:
+def test_a_laptop_that_dies_around_the_exchange_costs_nothing(dressed: Stage, operator: Laptop, is_after: bool) -> None:
+    stage = dressed
     operator.change(lambda document: document["defaults"].update(guard={"lease": 6}))
     backup, then = backed_up(stage, operator), stage.look()
     stage.sql(WRECK)
@@ -175,7 +177,8 @@ def test_a_laptop_that_dies_around_the_exchange_costs_nothing(stage: Stage, oper
     assert stage.look().rows == then.rows
 
 
-def test_what_would_get_lost_is_refused_before_anything_is_touched(stage: Stage, operator: Laptop) -> None:
+def test_what_would_get_lost_is_refused_before_anything_is_touched(dressed: Stage, operator: Laptop) -> None:
+    stage = dressed
     backed_up(stage, operator)
     before = stage.look()
     done = operator.inv("rollback.volume", "--host", stage.name, "--yes", "--json", "--backup", "latest")
