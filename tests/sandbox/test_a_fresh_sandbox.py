@@ -93,6 +93,7 @@ def test_a_host_has_its_own_generation_of_compose_and_no_other(
         assert standalone.text.strip() == "1.29.2"
 
 
+@pytest.mark.long  # a dozen deployments
 def test_every_release_behaves_as_described(sandbox: Sandbox, ssh_in: SshIn, fresh: str) -> None:
     expected = {
         Behaviour.GOOD: (200, "ok"),
