@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from rollback_tasks.drivers import base_backup
 from rollback_tasks.errors import CommandFailed
-from tests.postgres.conftest import Server, Site, make_site, serving, started
+from tests.postgres.conftest import Server, Site, make_site, serving, started, until
 
 
 @pytest.fixture
@@ -30,10 +29,7 @@ def switch(server: Server) -> str:
     server.psql("app", "set client_min_messages = error; create table if not exists t (id serial)")
     server.psql("app", "insert into t default values")
     name = server.psql("app", "select pg_walfile_name(pg_switch_wal())")
-    until = time.monotonic() + 30
-    while not (server.socket / "wal" / name).exists():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    until((server.socket / "wal" / name).exists)
     return name
 
 

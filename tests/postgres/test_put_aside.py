@@ -11,6 +11,7 @@ from rollback_tasks.drivers import backup, beside, manifests, postgres, put_asid
 from rollback_tasks.drivers.databases import copy_name
 from rollback_tasks.errors import CommandFailed
 from rollback_tasks.model.facts import DatabaseFacts
+from rollback_tasks.shell import Command
 from rollback_tasks.steps.drop_put_aside import DropPutAside
 from tests.builders import RUN
 from tests.postgres.conftest import Site
@@ -51,7 +52,8 @@ def perform(site: Site, step: DropPutAside) -> None:
     for check in step.precondition():
         site.run(check.command)
     for action in step.forward():
-        site.run(action)  # type: ignore[arg-type]
+        assert isinstance(action, Command)
+        site.run(action)
     for check in step.postcondition():
         site.run(check.command)
 

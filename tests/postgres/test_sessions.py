@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,7 +16,7 @@ from rollback_tasks.drivers.statements import as_script
 from rollback_tasks.planning.connection_trouble import troubles
 from rollback_tasks.ports import Statement
 from rollback_tasks.shell import Effect
-from tests.postgres.conftest import Site
+from tests.postgres.conftest import Site, until
 
 Client = subprocess.Popen[str]
 
@@ -50,13 +49,6 @@ def client(site: Site) -> Iterator[Callable[..., Client]]:
             return process
 
         yield start
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 @pytest.fixture

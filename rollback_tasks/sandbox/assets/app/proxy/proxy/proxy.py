@@ -22,7 +22,7 @@ def look_up():
             places = sorted({info[4][0] for info in found})
         except OSError:
             pass  # who was known before may still answer
-        time.sleep(LOOKED_UP_EVERY)
+        time.sleep(LOOKED_UP_EVERY)  # Docker tells nobody that a name changed: a proxy can only look again
 
 
 def ask(path):
@@ -42,7 +42,7 @@ def ask(path):
                 continue
             finally:
                 connection.close()
-        time.sleep(0.02)
+        time.sleep(0.02)  # everybody refused: a round without a pause would take the processor from who starts
     return 502, "text/plain", b"no container answers\n"
 
 
